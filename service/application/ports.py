@@ -1,0 +1,285 @@
+"""What the application needs from outside, each as small as it can be. Adapters implement these; tests fake them.
+
+Ports that a thread waits in are plain methods and say so; the application calls them off the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from service.domain.artifact import Manifest
+from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
+from service.domain.heads import Head
+from service.domain.jobs import Job, JobEvent, JobState
+from service.domain.progress import TrainerEvent
+from service.domain.tensors import Array, Signature, Tensors
+from service.domain.versions import VersionId
+
+# --- Serving ----------------------------------------------------------------------------------------------------------
+
+
+class Graph(Protocol):
+    """A loaded graph: signatures that can be run, from any thread, several at once."""
+
+    @property
+    def engine(self) -> str:
+        """The name of what runs it."""
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        """The ways to call it."""
+
+    def run(self, signature: str, inputs: Tensors) -> dict[str, Array]:
+        """Run one signature. Blocks.
+
+        Raises:
+            InvalidInput: the graph refused these inputs.
+            ModelFailed: it broke on them.
+        """
+
+    def close(self) -> None:
+        """Let go of everything it holds. Blocks; never called while a run is under way."""
+
+
+class Engine(Protocol):
+    """What turns a SavedModel directory into a graph."""
+
+    def signatures(self, directory: Path) -> Mapping[str, Signature]:
+        """Read the signatures without loading the weights. Blocks.
+
+        Raises:
+            ModelFailed: there is no readable SavedModel.
+        """
+
+    def load(self, directory: Path) -> Graph:
+        """Load it. Blocks.
+
+        Raises:
+            ModelFailed: it cannot be loaded; the text says why.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One version found in a repository. ``stamp`` changes when its files do."""
+
+    id: VersionId
+    directory: Path
+    stamp: str
+    manifest: Manifest | None
+    problem: str | None = None
+    """Why it cannot be read as a version, if so."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenPair:
+    """An input batch and the float outputs expected for it, of one signature."""
+
+    signature: str
+    inputs: Tensors
+    outputs: Tensors
+
+
+class Repository(Protocol):
+    """Where published versions lie."""
+
+    def scan(self) -> Mapping[str, Sequence[Listing]]:
+        """Every model and its versions, as they are now. Blocks.
+
+        Raises:
+            OSError: the repository cannot be reached; what is live stays live.
+        """
+
+    def head(self, listing: Listing) -> Head:
+        """The head's weights. Blocks.
+
+        Raises:
+            ModelFailed: they are missing or unreadable.
+        """
+
+    def golden(self, listing: Listing) -> GoldenPair | None:
+        """The golden pair, if the version has one. Blocks.
+
+        Raises:
+            ModelFailed: it is unreadable.
+        """
+
+    def damage(self, listing: Listing) -> str | None:
+        """Hold the files against the manifest's digests: None, or what is wrong. Blocks."""
+
+
+class ServingObserver(Protocol):
+    """Told what happened while serving; decides what to count."""
+
+    def answered(self, model: str, version: int, signature: str, door: str, outcome: str, seconds: float) -> None:
+        """A predict request ended; ``outcome`` is ``ok`` or the error's kind."""
+
+    def batch_ran(self, graph: str, signature: str, rows: int, requests: int, waited: float, ran: float) -> None:
+        """A batch ran: its rows, how many requests they came from, seconds the first waited, seconds it took."""
+
+    def graph_loaded(self, graph: str, seconds: float) -> None:
+        """A graph is in memory now."""
+
+    def graph_freed(self, graph: str) -> None:
+        """A graph is no longer in memory."""
+
+    def version_live(self, version: VersionId, seconds: float) -> None:
+        """A version answers now; seconds from the start of its load."""
+
+    def version_failed(self, version: VersionId, reason: str) -> None:
+        """A version could not be made live."""
+
+    def version_gone(self, version: VersionId) -> None:
+        """A version answers no longer and its memory is free."""
+
+
+# --- Tuning -----------------------------------------------------------------------------------------------------------
+
+
+class DatasetChecker(Protocol):
+    """Looks at labelled data with the trainer's own eyes."""
+
+    async def check(self, file: Path, format: DatasetFormat | None, options: Mapping[str, str]) -> DatasetReport:
+        """What is in the file, and everything wrong with it.
+
+        Raises:
+            ModelFailed: the check itself broke.
+        """
+
+
+class JobStore(Protocol):
+    """Jobs, their events and datasets at rest. Every method blocks, and is one transaction."""
+
+    def add_dataset(self, dataset: Dataset) -> Dataset:
+        """Store it, or return the one with the same id that is there already."""
+
+    def dataset(self, dataset_id: str) -> Dataset:
+        """Raises: DatasetNotFound."""
+
+    def datasets(self) -> Sequence[Dataset]:
+        """All, newest first."""
+
+    def delete_dataset(self, dataset_id: str) -> None:
+        """Raises: DatasetNotFound; Conflict when a job that is not ended needs it."""
+
+    def add_job(self, job: Job, event: JobEvent, idempotency_key: str | None) -> Job:
+        """Store a new job with its first event; with a key seen before, return that key's job instead.
+
+        Raises:
+            Conflict: the key was used for a different request.
+            DatasetNotFound: its dataset is gone.
+        """
+
+    def job(self, job_id: str) -> Job:
+        """Raises: JobNotFound."""
+
+    def jobs(self, state: JobState | None, head: str | None, after: str | None, limit: int) -> Sequence[Job]:
+        """Newest first, those created before the job ``after``."""
+
+    def events(self, job_id: str, after_seq: int, limit: int) -> Sequence[JobEvent]:
+        """In order, those with a greater ``seq``. Raises: JobNotFound."""
+
+    def claim(self, owner: str, now: float) -> Job | None:
+        """Take the oldest queued job for ``owner`` and move it to VALIDATING, attempt + 1; None when none waits."""
+
+    def move(self, job: Job, event: JobEvent, owner: str | None) -> Job:
+        """Store a job as ``moved`` made it, together with its event, if its stored state is still the one it was moved
+        from and, where an owner is given, the job is still that owner's.
+
+        Raises:
+            Conflict: it is not.
+        """
+
+    def progress(self, job_id: str, owner: str, phase: str, percent: float, eta_s: float | None) -> None:
+        """Note how far a job is. Does nothing when it is no longer that owner's."""
+
+    def append(self, event: JobEvent) -> JobEvent:
+        """Add an event that moves nothing."""
+
+    def beat(self, job_id: str, owner: str, now: float) -> bool:
+        """Renew the owner's hold; False when the job is no longer its own."""
+
+    def request_cancel(self, job_id: str, event: JobEvent) -> Job:
+        """Note that a cancel was asked for; once only, a repeat changes nothing. Raises: JobNotFound."""
+
+    def lost(self, stale_before: float) -> Sequence[Job]:
+        """Active jobs whose owner has not been heard of since ``stale_before``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerTask:
+    """All the trainer is told: where to read, where to write, what to make."""
+
+    job_id: str
+    head: str
+    base_model: str
+    base_version: int
+    base_directory: Path
+    dataset_file: Path
+    dataset: Dataset
+    repository: Path
+    recipe: Mapping[str, Any]
+    current: Path | None = None
+    """The head's version that answers now, to be compared with."""
+
+
+class TrainerRun(Protocol):
+    """One trainer at work."""
+
+    def events(self) -> AsyncIterator[TrainerEvent]:
+        """What it says, until it ends."""
+
+    async def ended(self) -> int:
+        """Wait until the trainer *and every process it started* are gone; its exit status, negative for a signal."""
+
+    async def stop(self, grace_s: float) -> None:
+        """Ask it to end, and make it after ``grace_s`` seconds; returns when its whole process group is gone."""
+
+    def log_tail(self) -> str:
+        """The last lines it wrote to its log, for an error's details."""
+
+
+class Trainer(Protocol):
+    """Starts trainers. A job has at most one at work, however many services believe they own it."""
+
+    async def start(self, task: TrainerTask) -> TrainerRun:
+        """Start one; waits until an earlier one of the same job is gone."""
+
+    def discard(self, job_id: str) -> None:
+        """Remove what an ended job left in the work area. Blocks."""
+
+
+class TuningObserver(Protocol):
+    """Told what happened while tuning."""
+
+    def job_moved(self, state: JobState) -> None:
+        """A job entered this state."""
+
+    def job_ended(self, state: JobState, seconds: float) -> None:
+        """A job reached a terminal state, seconds after it was created."""
+
+    def dataset_checked(self, accepted: bool, size_bytes: int, seconds: float) -> None:
+        """An upload was looked at."""
+
+
+class LiveModels(Protocol):
+    """The little that tuning asks about what is served: it reaches models through the directory alone."""
+
+    def live_listing(self, model: str) -> Listing | None:
+        """The newest live version of a model that Graft published, with its manifest; None when there is none."""
+
+
+class Clock(Protocol):
+    """Time, injected so that tests need not wait for it."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""

@@ -1,0 +1,176 @@
+"""A published version on disk: where its parts lie, what its manifest says, and how it is named by its content.
+
+    <repository>/<model>/<version>/saved_model.pb, variables/, assets/    complete: any TensorFlow can load it
+                                   assets.extra/tf_serving_warmup_requests
+                                   assets.extra/graft/manifest.json         written last
+                                   assets.extra/graft/{golden.npz, head.npz, report.json, ...}
+
+The trainer writes this and the service reads it; it is one of the two places where they meet. A directory without a
+manifest, made by anyone, is a version too: then TensorFlow's own file is all there is to know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Any
+
+from service.domain.errors import InvalidInput
+from service.domain.heads import AnswerForm
+
+FORMAT = "graft/v1"
+SAVED_MODEL = PurePosixPath("saved_model.pb")
+EXTRA = PurePosixPath("assets.extra/graft")
+WARMUP = PurePosixPath("assets.extra/tf_serving_warmup_requests")
+MANIFEST = EXTRA / "manifest.json"
+GOLDEN = EXTRA / "golden.npz"
+HEAD = EXTRA / "head.npz"
+REPORT = EXTRA / "report.json"
+MODEL_CARD = EXTRA / "model_card.json"
+LINEAGE = EXTRA / "lineage.json"
+KERAS_MODEL = EXTRA / "model.keras"
+CHECKSUMS = EXTRA / "SHA256SUMS"
+HIDDEN_PREFIX = "."
+"""A version under construction is a sibling whose name starts with this; nobody lists it."""
+
+
+class ModelKind(StrEnum):
+    """What a published version is."""
+
+    BASE = "base"
+    HEAD = "head"
+    FULL = "full"
+
+
+class InputKind(StrEnum):
+    """What one item of input is."""
+
+    IMAGE = "image"
+    """[height, width, channels] float32 on the scale 0..255; encoded PNG or JPEG where a signature takes bytes."""
+    VECTOR = "vector"
+    """[width] float32, named columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """One item of a model's input, without the batch dimension."""
+
+    kind: InputKind
+    shape: tuple[int, ...]
+    name: str = "inputs"
+    columns: tuple[str, ...] = ()
+    """Names of a vector's entries, in order, where they are known."""
+
+    @property
+    def width(self) -> int:
+        """How many numbers one item holds."""
+        width = 1
+        for size in self.shape:
+            width *= size
+        return width
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRef:
+    """The base version a head was grown on: by name for people, by digest for machines."""
+
+    model: str
+    version: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How the service answers one signature of a head from its base: run ``via`` on the base, take output ``cut``,
+    apply the head, give the outputs of ``form``.
+    """
+
+    via: str
+    form: AnswerForm
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a published version says of itself."""
+
+    kind: ModelKind
+    task: str
+    labels: tuple[str, ...]
+    input: InputSpec
+    digest: str
+    files: Mapping[str, str]
+    """sha256 of every other file, by path relative to the version's directory."""
+    features: Mapping[str, int] = field(default_factory=dict)
+    """A base's cuts: output name of the ``features`` signature to its width."""
+    base: BaseRef | None = None
+    cut: str | None = None
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    temperature: float = 1.0
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Dataset digest, recipe, seeds, library versions, job id, time."""
+
+    def __post_init__(self) -> None:
+        if self.kind is ModelKind.HEAD and (self.base is None or self.cut is None or not self.routes):
+            raise InvalidInput("a head's manifest needs its base, its cut and its routes")
+        if self.kind is ModelKind.BASE and not self.features:
+            raise InvalidInput("a base's manifest needs its features")
+
+    @property
+    def job_id(self) -> str | None:
+        """The tuning job that published this, if one did: what makes publishing idempotent."""
+        job = self.provenance.get("job_id")
+        return str(job) if job else None
+
+    def to_json(self) -> str:
+        """The file's text."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Read the file's text.
+
+        Raises:
+            InvalidInput: it is not a manifest of this format.
+        """
+        try:
+            raw = json.loads(text)
+            if raw.pop("format", None) != FORMAT:
+                raise InvalidInput(f"not a manifest of format {FORMAT}")
+            spec, base = raw.pop("input"), raw.pop("base")
+            return cls(
+                kind=ModelKind(raw.pop("kind")),
+                labels=tuple(raw.pop("labels")),
+                input=InputSpec(
+                    kind=InputKind(spec["kind"]),
+                    shape=tuple(spec["shape"]),
+                    name=spec["name"],
+                    columns=tuple(spec["columns"]),
+                ),
+                base=BaseRef(**base) if base else None,
+                routes={
+                    name: Route(via=route["via"], form=AnswerForm(route["form"]))
+                    for name, route in raw.pop("routes").items()
+                },
+                **raw,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidInput(f"the manifest cannot be read: {error!r}") from error
+
+
+def content_digest(files: Mapping[str, str]) -> str:
+    """The digest that names a version: sha256 over what decides its answers, that is the graph, its variables and
+    assets and the head's numbers, each as ``sha256  path``. Reports and cards may be written again without a new name.
+    """
+    behaviour = {
+        path: digest for path, digest in files.items() if not path.startswith("assets.extra/") or path == str(HEAD)
+    }
+    return hashlib.sha256(checksums(behaviour).encode()).hexdigest()
+
+
+def checksums(files: Mapping[str, str]) -> str:
+    """The text of ``SHA256SUMS``, as ``sha256sum --check`` reads it."""
+    return "".join(f"{digest}  {path}\n" for path, digest in sorted(files.items()))

@@ -1,0 +1,102 @@
+"""Everything that can go wrong, named for what happened and never for a protocol.
+
+    ServiceError
+    ├── InvalidInput            the request cannot be answered as written
+    ├── UploadTooLarge          more bytes than this server accepts
+    ├── InvalidDataset          labelled data with faults, every one of them listed
+    ├── UnknownLabel            no such name for a version
+    ├── SignatureNotFound       the model has no such way to be called
+    ├── ModelNotFound           no such model, or no such version of it, answers now
+    ├── JobNotFound
+    ├── DatasetNotFound
+    ├── Conflict                the thing exists, but not in a state that allows this
+    ├── Overloaded              the queue is full; try again shortly
+    ├── NotReady                not able to answer yet, or no longer
+    ├── DeadlineExceeded        the caller's time ran out before the answer was there
+    └── ModelFailed             the model itself raised while running
+
+Each door has one total table from these kinds to its own codes; a test proves that the tables are total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from service.domain.dataset import Fault
+
+
+class ServiceError(Exception):
+    """The one base of everything this service raises on purpose; its text is fit to show to the caller."""
+
+
+class InvalidInput(ServiceError):
+    """The request cannot be answered as written."""
+
+
+class UploadTooLarge(ServiceError):
+    """The upload is larger than this server accepts."""
+
+
+class InvalidDataset(ServiceError):
+    """The labelled data cannot be tuned on; ``faults`` says all that is wrong and where."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        first = self.faults[0].message if self.faults else "no fault given"
+        more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
+        super().__init__(f"the data cannot be used: {first}{more}")
+
+
+class UnknownLabel(ServiceError):
+    """No version carries this label."""
+
+
+class SignatureNotFound(ServiceError):
+    """The model has no signature of this name."""
+
+
+class ModelNotFound(ServiceError):
+    """No such model, or no such version of it, answers now."""
+
+
+class JobNotFound(ServiceError):
+    """No tuning job has this id."""
+
+
+class DatasetNotFound(ServiceError):
+    """No dataset has this id."""
+
+
+class Conflict(ServiceError):
+    """The thing exists, but its present state does not allow what was asked."""
+
+
+class Overloaded(ServiceError):
+    """The queue is full. ``retry_after_s`` is a hint, in seconds, when to try again."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class NotReady(ServiceError):
+    """The service cannot answer yet, or no longer."""
+
+
+class DeadlineExceeded(ServiceError):
+    """The caller's time ran out before the answer was there."""
+
+
+class ModelFailed(ServiceError):
+    """The model itself raised while running, and the request is not to blame."""
+
+
+KINDS: tuple[type[ServiceError], ...] = tuple(ServiceError.__subclasses__())
+"""The kinds drawn above: what a door's table must cover. A narrower error elsewhere is one of them by inheritance."""
+
+
+def kind_of(error: ServiceError) -> type[ServiceError]:
+    """The kind an error belongs to."""
+    return next((kind for kind in KINDS if isinstance(error, kind)), ServiceError)

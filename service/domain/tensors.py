@@ -1,0 +1,172 @@
+"""Tensors as the outside names them: element types, specifications, signatures, and the check of a request against one.
+
+Types carry TensorFlow's own names (``DT_FLOAT``), because those are on the wire of every door; values are numpy arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.errors import InvalidInput
+
+Array = NDArray[Any]
+Tensors = Mapping[str, Array]
+
+DEFAULT_SIGNATURE = "serving_default"
+FEATURES_SIGNATURE = "features"
+
+NUMPY_TYPES: Mapping[str, np.dtype[Any]] = {
+    "DT_FLOAT": np.dtype(np.float32),
+    "DT_DOUBLE": np.dtype(np.float64),
+    "DT_HALF": np.dtype(np.float16),
+    "DT_INT8": np.dtype(np.int8),
+    "DT_INT16": np.dtype(np.int16),
+    "DT_INT32": np.dtype(np.int32),
+    "DT_INT64": np.dtype(np.int64),
+    "DT_UINT8": np.dtype(np.uint8),
+    "DT_UINT16": np.dtype(np.uint16),
+    "DT_UINT32": np.dtype(np.uint32),
+    "DT_UINT64": np.dtype(np.uint64),
+    "DT_BOOL": np.dtype(np.bool_),
+    "DT_COMPLEX64": np.dtype(np.complex64),
+    "DT_COMPLEX128": np.dtype(np.complex128),
+    "DT_STRING": np.dtype(object),
+}
+_NAMES = {dtype: name for name, dtype in NUMPY_TYPES.items()}
+
+
+def type_name(array: Array) -> str:
+    """The wire name of an array's element type; bytes and str arrays count as ``DT_STRING``.
+
+    Raises:
+        InvalidInput: numpy has a type here that no door can carry.
+    """
+    if array.dtype.kind in "OSU":
+        return "DT_STRING"
+    name = _NAMES.get(array.dtype)
+    if name is None:
+        raise InvalidInput(f"tensors of numpy type {array.dtype} are not supported")
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One named tensor of a signature. ``shape`` is None when even the rank is unknown; a None in it is any size."""
+
+    alias: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+    graph_name: str = ""
+
+    @property
+    def batched(self) -> bool:
+        """Whether the first dimension is free, and so may be a batch."""
+        return bool(self.shape) and self.shape is not None and self.shape[0] is None
+
+    def accepts(self, shape: tuple[int, ...]) -> bool:
+        """Whether a tensor of this shape fits."""
+        if self.shape is None:
+            return True
+        if len(self.shape) != len(shape):
+            return False
+        return all(want is None or want == got for want, got in zip(self.shape, shape, strict=True))
+
+    def shape_text(self) -> str:
+        """The shape as people write it: ``[?,8,8,1]``."""
+        if self.shape is None:
+            return "[any rank]"
+        return "[" + ",".join("?" if size is None else str(size) for size in self.shape) + "]"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One way to call a model: named inputs, named outputs, and TF Serving's name of the method."""
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    method: str = "tensorflow/serving/predict"
+
+    @property
+    def batched(self) -> bool:
+        """Whether every tensor in and out has a free first dimension: the precondition of batching, not its proof."""
+        specs = [*self.inputs.values(), *self.outputs.values()]
+        return bool(self.inputs) and all(spec.batched for spec in specs)
+
+    def check(self, tensors: Tensors) -> None:
+        """Hold a request against this signature.
+
+        Raises:
+            InvalidInput: a name is missing or unknown, or a tensor has the wrong type or shape; the text says which.
+        """
+        if tensors.keys() != self.inputs.keys():
+            extra, missing = sorted(tensors.keys() - self.inputs.keys()), sorted(self.inputs.keys() - tensors.keys())
+            raise InvalidInput(
+                f"input size does not match signature: {len(tensors)}!={len(self.inputs)} "
+                f"len({{{','.join(sorted(tensors))}}}) != len({{{','.join(sorted(self.inputs))}}}). "
+                f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
+            )
+        for alias, spec in self.inputs.items():
+            array = tensors[alias]
+            if type_name(array) != spec.dtype:
+                raise InvalidInput(f"input {alias!r} expects {spec.dtype} but got {type_name(array)}")
+            if not spec.accepts(array.shape):
+                raise InvalidInput(f"input {alias!r} expects shape {spec.shape_text()} but got {list(array.shape)}")
+
+
+def batch_rows(tensors: Tensors) -> int:
+    """How many rows a batched request holds.
+
+    Raises:
+        InvalidInput: its tensors disagree.
+    """
+    sizes = {alias: array.shape[0] for alias, array in tensors.items()}
+    if len(set(sizes.values())) > 1:
+        raise InvalidInput(f"inputs disagree on their first dimension: {sizes}")
+    return int(next(iter(sizes.values())))
+
+
+def select_outputs(outputs: Tensors, wanted: tuple[str, ...]) -> dict[str, Array]:
+    """The outputs a caller asked for, or all of them when it named none.
+
+    Raises:
+        InvalidInput: a name is unknown or named twice.
+    """
+    if not wanted:
+        return dict(outputs)
+    for index, alias in enumerate(wanted):
+        if alias not in outputs:
+            known = ",".join(sorted(outputs))
+            raise InvalidInput(
+                f"output tensor alias not found in signature: {alias} Outputs expected to be in the set {{{known}}}."
+            )
+        if alias in wanted[:index]:
+            raise InvalidInput(f"duplicate output tensor alias: {alias}")
+    return {alias: outputs[alias] for alias in wanted}
+
+
+def farthest(expected: Array, actual: Array) -> float:
+    """The largest difference between two arrays, as a share of how much the expected values spread.
+
+    Relative to the spread, because an absolute tolerance fails on logits and passes anything on tiny outputs. A spread
+    of zero counts as the size of the values, so that constant outputs can be compared too. Shapes that differ are
+    infinitely far apart, and so is a NaN on one side only.
+    """
+    if expected.shape != actual.shape:
+        return float("inf")
+    if expected.size == 0:
+        return 0.0
+    want, got = expected.astype(np.float64), actual.astype(np.float64)
+    equal = (want == got) | (np.isnan(want) & np.isnan(got))
+    if equal.all():
+        return 0.0
+    gap = float(np.max(np.abs(np.where(equal, 0.0, want - got))))
+    finite = want[np.isfinite(want)]
+    spread = float(finite.std()) if finite.size else 0.0
+    size = float(np.abs(finite).max()) if finite.size else 0.0
+    scale = spread or size or 1.0
+    return gap / scale if np.isfinite(gap) else float("inf")
