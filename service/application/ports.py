@@ -5,7 +5,8 @@ Ports that a thread waits in are plain methods and say so; the application calls
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 from service.domain.artifact import Manifest
 from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
 from service.domain.heads import Head
-from service.domain.jobs import Job, JobEvent, JobState
+from service.domain.jobs import Job, JobEvent, JobState, Move
 from service.domain.progress import TrainerEvent
 from service.domain.tensors import Array, Signature, Tensors
 from service.domain.versions import VersionId
@@ -114,8 +115,13 @@ class Repository(Protocol):
 class ServingObserver(Protocol):
     """Told what happened while serving; decides what to count."""
 
-    def answered(self, model: str, version: int, signature: str, door: str, outcome: str, seconds: float) -> None:
-        """A predict request ended; ``outcome`` is ``ok`` or the error's kind."""
+    def began(self, door: str) -> None:
+        """A predict request was accepted; ``answered`` follows."""
+
+    def answered(
+        self, model: str, version: int | None, signature: str, door: str, outcome: str, seconds: float
+    ) -> None:
+        """A predict request ended; ``outcome`` is ``ok`` or the error's kind, no version means that none was found."""
 
     def batch_ran(self, graph: str, signature: str, rows: int, requests: int, waited: float, ran: float) -> None:
         """A batch ran: its rows, how many requests they came from, seconds the first waited, seconds it took."""
@@ -126,8 +132,8 @@ class ServingObserver(Protocol):
     def graph_freed(self, graph: str) -> None:
         """A graph is no longer in memory."""
 
-    def version_live(self, version: VersionId, seconds: float) -> None:
-        """A version answers now; seconds from the start of its load."""
+    def version_live(self, version: VersionId, kind: str, graph: str, seconds: float) -> None:
+        """A version answers now, from this graph; seconds from the start of its load."""
 
     def version_failed(self, version: VersionId, reason: str) -> None:
         """A version could not be made live."""
@@ -140,7 +146,7 @@ class ServingObserver(Protocol):
 
 
 class DatasetChecker(Protocol):
-    """Looks at labelled data with the trainer's own eyes."""
+    """Looks at labelled data with the trainer's own eyes, and stops looking when its caller is cancelled."""
 
     async def check(self, file: Path, format: DatasetFormat | None, options: Mapping[str, str]) -> DatasetReport:
         """What is in the file, and everything wrong with it.
@@ -150,8 +156,33 @@ class DatasetChecker(Protocol):
         """
 
 
+class DatasetFiles(Protocol):
+    """The content of datasets at rest. Every method blocks."""
+
+    def incoming(self) -> AbstractContextManager[Path]:
+        """A new, empty file for one upload. At the end of the block it is removed, unless it was kept meanwhile; and
+        should the process die instead, the next sweep removes it.
+        """
+
+    def keep(self, file: Path, name: str) -> None:
+        """Move an incoming file to its place, inside its ``incoming`` block: until that ends no sweep touches it."""
+
+    def path(self, name: str) -> Path:
+        """Where the content kept under this name lies."""
+
+    def discard(self, name: str) -> None:
+        """Remove it, if it is there."""
+
+    def sweep(self, wanted: Callable[[], Collection[str]]) -> int:
+        """Remove what dead processes left behind: uploads, and kept files whose names are not wanted. Says how many."""
+
+
 class JobStore(Protocol):
-    """Jobs, their events and datasets at rest. Every method blocks, and is one transaction."""
+    """Jobs, their events and datasets at rest. Every method blocks, and is one transaction.
+
+    Raises:
+        NotReady: from any of them, the database does not answer.
+    """
 
     def add_dataset(self, dataset: Dataset) -> Dataset:
         """Store it, or return the one with the same id that is there already."""
@@ -162,8 +193,8 @@ class JobStore(Protocol):
     def datasets(self) -> Sequence[Dataset]:
         """All, newest first."""
 
-    def delete_dataset(self, dataset_id: str) -> None:
-        """Raises: DatasetNotFound; Conflict when a job that is not ended needs it."""
+    def delete_dataset(self, dataset_id: str) -> Dataset:
+        """Returns what was deleted. Raises: DatasetNotFound; Conflict when a job that is not ended needs it."""
 
     def add_job(self, job: Job, event: JobEvent, idempotency_key: str | None) -> Job:
         """Store a new job with its first event; with a key seen before, return that key's job instead.
@@ -173,11 +204,14 @@ class JobStore(Protocol):
             DatasetNotFound: its dataset is gone.
         """
 
+    def job_of_key(self, idempotency_key: str) -> Job | None:
+        """The job that was asked for under this key, if one was."""
+
     def job(self, job_id: str) -> Job:
         """Raises: JobNotFound."""
 
     def jobs(self, state: JobState | None, head: str | None, after: str | None, limit: int) -> Sequence[Job]:
-        """Newest first, those created before the job ``after``."""
+        """Newest first, those created before the job ``after``. Raises: JobNotFound, there is no job ``after``."""
 
     def events(self, job_id: str, after_seq: int, limit: int) -> Sequence[JobEvent]:
         """In order, those with a greater ``seq``. Raises: JobNotFound."""
@@ -185,25 +219,31 @@ class JobStore(Protocol):
     def claim(self, owner: str, now: float) -> Job | None:
         """Take the oldest queued job for ``owner`` and move it to VALIDATING, attempt + 1; None when none waits."""
 
-    def move(self, job: Job, event: JobEvent, owner: str | None) -> Job:
-        """Store a job as ``moved`` made it, together with its event, if its stored state is still the one it was moved
-        from and, where an owner is given, the job is still that owner's.
+    def move(self, move: Move, *, owner: str | None = None, unheard_since: float | None = None) -> Job:
+        """Store a move together with its event, if the stored job is still in the state it moves from and, where they
+        are given, still that owner's, and its owner not heard of since. Whether a cancel was asked for is not the
+        move's to say, and stays as it is stored.
 
         Raises:
-            Conflict: it is not.
+            Conflict: it is not; nothing was changed.
+            JobNotFound: there is no such job.
         """
 
     def progress(self, job_id: str, owner: str, phase: str, percent: float, eta_s: float | None) -> None:
         """Note how far a job is. Does nothing when it is no longer that owner's."""
 
-    def append(self, event: JobEvent) -> JobEvent:
-        """Add an event that moves nothing."""
+    def append(self, event: JobEvent, owner: str) -> JobEvent:
+        """Add an event that moves nothing. Raises: Conflict, the job is no longer that owner's."""
 
-    def beat(self, job_id: str, owner: str, now: float) -> bool:
-        """Renew the owner's hold; False when the job is no longer its own."""
+    def beat(self, job_id: str, owner: str, now: float) -> Job | None:
+        """Renew the owner's hold and return the job as it is stored; None when it is no longer that owner's."""
 
     def request_cancel(self, job_id: str, event: JobEvent) -> Job:
-        """Note that a cancel was asked for; once only, a repeat changes nothing. Raises: JobNotFound."""
+        """Note that a cancel was asked for; on a job that has ended, or when asked before, nothing changes.
+
+        Raises:
+            JobNotFound: there is no such job.
+        """
 
     def lost(self, stale_before: float) -> Sequence[Job]:
         """Active jobs whose owner has not been heard of since ``stale_before``."""
@@ -246,10 +286,24 @@ class Trainer(Protocol):
     """Starts trainers. A job has at most one at work, however many services believe they own it."""
 
     async def start(self, task: TrainerTask) -> TrainerRun:
-        """Start one; waits until an earlier one of the same job is gone."""
+        """Start one, after ``reap``. When the caller is cancelled meanwhile, nothing is left running.
+
+        Raises:
+            ModelFailed: it cannot be started.
+        """
+
+    async def reap(self, job_id: str) -> None:
+        """Wait until an earlier trainer of this job, of a service that was killed, is gone; make it go if it stays.
+
+        Raises:
+            ModelFailed: one is there still, and it cannot be told which process it is.
+        """
 
     def discard(self, job_id: str) -> None:
         """Remove what an ended job left in the work area. Blocks."""
+
+    def left_behind(self) -> Collection[str]:
+        """The jobs that have something in the work area. Blocks."""
 
 
 class TuningObserver(Protocol):
@@ -270,6 +324,9 @@ class LiveModels(Protocol):
 
     def live_listing(self, model: str) -> Listing | None:
         """The newest live version of a model that Graft published, with its manifest; None when there is none."""
+
+    def listings(self, model: str) -> Sequence[Listing]:
+        """Every version of a model that the repository was last seen to hold, live or not, whoever made it."""
 
 
 class Clock(Protocol):

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from service.domain.errors import InvalidInput
 from service.domain.heads import AnswerForm
+
+Value = TypeVar("Value")
 
 FORMAT = "graft/v1"
 SAVED_MODEL = PurePosixPath("saved_model.pb")
@@ -138,27 +140,79 @@ class Manifest:
         """
         try:
             raw = json.loads(text)
-            if raw.pop("format", None) != FORMAT:
+            if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT:
                 raise InvalidInput(f"not a manifest of format {FORMAT}")
-            spec, base = raw.pop("input"), raw.pop("base")
+            base = raw.pop("base")
             return cls(
                 kind=ModelKind(raw.pop("kind")),
-                labels=tuple(raw.pop("labels")),
-                input=InputSpec(
-                    kind=InputKind(spec["kind"]),
-                    shape=tuple(spec["shape"]),
-                    name=spec["name"],
-                    columns=tuple(spec["columns"]),
-                ),
-                base=BaseRef(**base) if base else None,
-                routes={
-                    name: Route(via=route["via"], form=AnswerForm(route["form"]))
-                    for name, route in raw.pop("routes").items()
-                },
+                task=_text(raw.pop("task")),
+                labels=_texts(raw.pop("labels")),
+                input=_input_spec(raw.pop("input")),
+                digest=_text(raw.pop("digest")),
+                files=_each(raw.pop("files"), _text),
+                features=_each(raw.pop("features", {}), _whole),
+                base=None if base is None else _base_ref(base),
+                cut=None if (cut := raw.pop("cut", None)) is None else _text(cut),
+                routes=_each(raw.pop("routes"), _route),
+                temperature=_number(raw.pop("temperature", 1.0)),
+                provenance=_each(raw.pop("provenance", {}), lambda value: value),
                 **raw,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise InvalidInput(f"the manifest cannot be read: {error!r}") from error
+
+
+# A manifest may come from anywhere: what is let in here is believed everywhere else.
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError(f"{value!r} is not a text")
+    value.encode()  # half a surrogate pair could not be written to any door
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if type(value) is not list:
+        raise TypeError(f"{value!r} is not a list")
+    return tuple(map(_text, value))
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _each(value: Any, read: Callable[[Any], Value]) -> dict[str, Value]:
+    if type(value) is not dict:
+        raise TypeError(f"{value!r} is not an object")
+    return {_text(name): read(item) for name, item in value.items()}
+
+
+def _input_spec(value: Any) -> InputSpec:
+    if type(value["shape"]) is not list:
+        raise TypeError(f"{value['shape']!r} is not a shape")
+    return InputSpec(
+        kind=InputKind(value["kind"]),
+        shape=tuple(map(_whole, value["shape"])),
+        name=_text(value["name"]),
+        columns=_texts(value["columns"]),
+    )
+
+
+def _base_ref(value: Any) -> BaseRef:
+    return BaseRef(model=_text(value["model"]), version=_whole(value["version"]), digest=_text(value["digest"]))
+
+
+def _route(value: Any) -> Route:
+    return Route(via=_text(value["via"]), form=AnswerForm(value["form"]))
 
 
 def content_digest(files: Mapping[str, str]) -> str:

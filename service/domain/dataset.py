@@ -88,6 +88,8 @@ class Dataset:
     """Seconds since the epoch."""
     options: Mapping[str, str] = field(default_factory=dict)
     """How it was to be read: the label column, for instance."""
+    file: str = ""
+    """The name its content is kept under."""
 
 
 def dataset_id(digest: str) -> str:

@@ -40,12 +40,13 @@ class UploadTooLarge(ServiceError):
 
 
 class InvalidDataset(ServiceError):
-    """The labelled data cannot be tuned on; ``faults`` says all that is wrong and where."""
+    """The labelled data cannot be tuned on; ``faults`` says what and where, ``fault_count`` counts the unlisted too."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault], fault_count: int | None = None) -> None:
         self.faults = tuple(faults)
+        self.fault_count = len(self.faults) if fault_count is None else fault_count
         first = self.faults[0].message if self.faults else "no fault given"
-        more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
+        more = f" (and {self.fault_count - 1} more)" if self.fault_count > 1 else ""
         super().__init__(f"the data cannot be used: {first}{more}")
 
 

@@ -6,12 +6,13 @@ cancel is a request recorded on the job; CANCELLED is written only when the trai
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from service.domain.errors import Conflict
+from service.domain.errors import Conflict, InvalidInput
 
 
 class JobState(StrEnum):
@@ -66,6 +67,31 @@ PHASE_STATES: Mapping[str, JobState] = {
     "gate": JobState.PUBLISHING,
     "publish": JobState.PUBLISHING,
 }
+
+_COURSE = (JobState.VALIDATING, JobState.RUNNING, JobState.EVALUATING, JobState.PUBLISHING)
+_HEAD_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+
+
+def course(state: JobState, phase: str) -> Sequence[JobState]:
+    """The states an active job passes through, in order, to be where the phase belongs: none when it is there already,
+    or further. A job that goes on after a loss announces a late phase first, and then passes through several at once.
+    """
+    to = PHASE_STATES.get(phase)
+    if to is None or not state.active:
+        return ()
+    return _COURSE[_COURSE.index(state) + 1 : _COURSE.index(to) + 1]
+
+
+def check_head_name(name: str) -> None:
+    """A head's name becomes a directory, a path segment of a URL and the value of a metric's label.
+
+    Raises:
+        InvalidInput: it is not fit for all of them.
+    """
+    if not _HEAD_NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name[:80]!r} cannot name a head: give 1 to 63 of a-z, 0-9, '.', '_', '-', a letter or digit at both ends"
+        )
 
 
 class IllegalMove(Conflict):
@@ -124,10 +150,19 @@ class JobEvent:
     seq: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A step along the table: where the job was, the job as it is after it, and the event that tells of it."""
+
+    before: JobState
+    job: Job
+    event: JobEvent
+
+
 def moved(
     job: Job, to: JobState, at: float, message: str, *, data: Mapping[str, Any] | None = None, **changes: Any
-) -> tuple[Job, JobEvent]:
-    """The job after a move, and the event that tells of it: ``job.<state>``.
+) -> Move:
+    """The move of a job to another state; its event is ``job.<state>``.
 
     Raises:
         IllegalMove: the table does not allow it.
@@ -139,4 +174,8 @@ def moved(
     if to.terminal:
         changes = {"finished": at, "eta_s": None, "owner": None, "heartbeat": None, **changes}
     event = JobEvent(job.id, f"job.{to}", message, at, {"from": str(job.state), **(data or {})})
-    return replace(job, state=to, **changes), event
+    return Move(job.state, replace(job, state=to, **changes), event)
+
+
+TERMINAL_EVENTS = frozenset(f"job.{state}" for state in _ENDS)
+"""The types of the events after which a job has no others."""

@@ -7,6 +7,7 @@ below; a line that is none of them is the trainer's own chatter and goes to the 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -65,14 +66,52 @@ _NAMES = {cls: name for name, cls in _TYPES.items()}
 
 def to_line(event: TrainerEvent) -> str:
     """One line of JSON, without its newline."""
-    return json.dumps({"event": _NAMES[type(event)], **asdict(event)}, separators=(",", ":"), default=float)
+    return json.dumps({"event": _NAMES[type(event)], **asdict(event)}, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """A numpy number as Python's own: an integer stays one."""
+    return value.item() if hasattr(value, "item") else float(value)
 
 
 def from_line(line: str) -> TrainerEvent | None:
-    """The event a line holds, or None when it is something else a library printed."""
+    """The event a line holds, or None when it is something else a library printed.
+
+    Numbers that JSON does not know (NaN, Infinity) become None, so that all an event carries can be stored and sent on.
+    """
     try:
-        raw = json.loads(line)
-        kind = _TYPES[raw.pop("event")]
-        return kind(**raw)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        raw = json.loads(line, parse_constant=lambda _: None, parse_float=_finite)
+        event = _TYPES[raw.pop("event")](**raw)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    return event if _well_typed(event) else None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _well_typed(event: TrainerEvent) -> bool:
+    match event:
+        case PhaseProgress():
+            return (
+                isinstance(event.phase, str)
+                and isinstance(event.message, str)
+                and isinstance(event.percent, int | float)
+                and isinstance(event.done, int)
+                and isinstance(event.total, int)
+                and isinstance(event.eta_s, int | float | None)
+            )
+        case Warned():
+            return isinstance(event.message, str) and isinstance(event.data, dict)
+        case Finished():
+            parts = (event.metrics, event.gate, event.recipe)
+            return (
+                isinstance(event.model, str)
+                and isinstance(event.version, int | None)
+                and isinstance(event.headline, str)
+                and all(isinstance(part, dict) for part in parts)
+            )
+        case Failed():
+            return isinstance(event.code, str) and isinstance(event.message, str) and isinstance(event.details, dict)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from service.domain.errors import InvalidInput
 
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
+Output = TypeVar("Output")
 
 DEFAULT_SIGNATURE = "serving_default"
 FEATURES_SIGNATURE = "features"
@@ -130,7 +131,7 @@ def batch_rows(tensors: Tensors) -> int:
     return int(next(iter(sizes.values())))
 
 
-def select_outputs(outputs: Tensors, wanted: tuple[str, ...]) -> dict[str, Array]:
+def select_outputs(outputs: Mapping[str, Output], wanted: tuple[str, ...]) -> dict[str, Output]:
     """The outputs a caller asked for, or all of them when it named none.
 
     Raises:
@@ -154,19 +155,31 @@ def farthest(expected: Array, actual: Array) -> float:
 
     Relative to the spread, because an absolute tolerance fails on logits and passes anything on tiny outputs. A spread
     of zero counts as the size of the values, so that constant outputs can be compared too. Shapes that differ are
-    infinitely far apart, and so is a NaN on one side only.
+    infinitely far apart, and so is a NaN on one side only. What is no number is the same or infinitely far.
     """
     if expected.shape != actual.shape:
         return float("inf")
     if expected.size == 0:
         return 0.0
-    want, got = expected.astype(np.float64), actual.astype(np.float64)
+    if not (_is_numeric(expected) and _is_numeric(actual)):
+        return 0.0 if _plain(expected) == _plain(actual) else float("inf")
+    wide = np.complex128 if "c" in (expected.dtype.kind, actual.dtype.kind) else np.float64
+    want, got = expected.astype(wide), actual.astype(wide)
     equal = (want == got) | (np.isnan(want) & np.isnan(got))
     if equal.all():
         return 0.0
-    gap = float(np.max(np.abs(np.where(equal, 0.0, want - got))))
+    with np.errstate(invalid="ignore"):
+        gap = float(np.max(np.abs(np.where(equal, 0.0, want - got))))
     finite = want[np.isfinite(want)]
     spread = float(finite.std()) if finite.size else 0.0
     size = float(np.abs(finite).max()) if finite.size else 0.0
     scale = spread or size or 1.0
     return gap / scale if np.isfinite(gap) else float("inf")
+
+
+def _is_numeric(array: Array) -> bool:
+    return array.dtype.kind in "fiubc"
+
+
+def _plain(array: Array) -> list[Any]:
+    return [value.encode() if isinstance(value, str) else value for value in array.ravel().tolist()]

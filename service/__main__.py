@@ -1,0 +1,77 @@
+"""The ``graft`` command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from service.adapters import client
+from service.settings import SettingsError, about_unknown_flags, add_flags, read_settings
+
+_TRAINER_COMMANDS = {
+    ("train",): ("train a base, or a head on one, from a preset or a recipe", "train"),
+    ("datasets", "check"): ("look for everything wrong with labelled data, as the server would", "check"),
+}
+"""Words of ours, what they do, and the trainer's command behind them: another program, started and never imported."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; ends the process with its status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # TensorFlow's start-up chatter says nothing about us; gRPC's fork handlers are for children that go on using it,
+    # and ours are other programs.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    for ours, (_, theirs) in _TRAINER_COMMANDS.items():
+        if tuple(words[: len(ours)]) == ours:
+            os.execv(sys.executable, [sys.executable, "-m", "training", theirs, *words[len(ours) :]])
+    parser = _parser()
+    parsed, unknown = parser.parse_known_args(words)
+    if unknown:
+        text = about_unknown_flags(unknown) if parsed.command == "serve" else f"unrecognized arguments: {unknown[0]}"
+        parser.error(text)
+    sys.exit(_serve(parsed) if parsed.command == "serve" else client.run(parsed))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="graft", description="A transfer-learning model server.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve_text = "serve a repository of models over REST and gRPC, and tune heads on them"
+    serve = commands.add_parser("serve", help=serve_text, allow_abbrev=False)
+    add_flags(serve)
+    for words, (text, _) in _TRAINER_COMMANDS.items():
+        group = commands.add_parser(words[0], help=text)
+        if len(words) > 1:
+            group.add_subparsers(required=True, metavar="COMMAND").add_parser(words[1], help=text)
+    client.add_commands(commands)
+    return parser
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    try:
+        settings = read_settings(parsed, os.environ)
+    except SettingsError as error:
+        print(f"graft serve: {error}", file=sys.stderr)
+        return 2
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+    )
+    import uvloop
+
+    from service.wiring import serve
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings))
+    except OSError as error:
+        print(f"graft serve: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""TensorFlow as an engine: it loads any SavedModel, of TensorFlow 2 or 1, and runs every signature on host or GPU.
+
+TensorFlow is imported with the first model, on the loader's thread, so that the ports open before it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from service.domain.errors import InvalidInput, ModelFailed
+from service.domain.tensors import Array, Signature, Tensors, TensorSpec
+
+_INIT_OP_SIGNATURES = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
+_SERVE = "serve"
+
+
+class TensorFlowEngine:
+    """Loads SavedModels into this process. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._import_lock = threading.Lock()
+        self._tf: Any = None
+
+    def signatures(self, directory: Path) -> Mapping[str, Signature]:
+        """Read the signatures from ``saved_model.pb``. Raises: ModelFailed."""
+        return _read_signatures(self._tensorflow(), directory)
+
+    def load(self, directory: Path) -> TensorFlowGraph:
+        """Load graph and weights. Raises: ModelFailed."""
+        tf = self._tensorflow()
+        signatures = _read_signatures(tf, directory)
+        try:
+            loaded = tf.saved_model.load(str(directory), tags=[_SERVE])
+            functions = {name: loaded.signatures[name] for name in signatures}
+        except Exception as error:  # TensorFlow raises anything from OSError to KeyError for broken files
+            raise ModelFailed(f"TensorFlow cannot load it: {_first_line(error)}") from error
+        return TensorFlowGraph(tf, loaded, functions, signatures)
+
+    def _tensorflow(self) -> Any:
+        with self._import_lock:
+            if self._tf is None:
+                import tensorflow as tf
+
+                for gpu in tf.config.list_physical_devices("GPU"):
+                    # Without this TensorFlow takes the whole card at once and a trainer beside it gets nothing.
+                    tf.config.experimental.set_memory_growth(gpu, True)
+                # 370,000 objects that will never die: a full collection over them stops every thread for 200 ms.
+                gc.collect()
+                gc.freeze()
+                self._tf = tf
+            return self._tf
+
+
+class TensorFlowGraph:
+    """One loaded SavedModel."""
+
+    engine = "tensorflow"
+
+    def __init__(self, tf: Any, loaded: Any, functions: Mapping[str, Any], signatures: Mapping[str, Signature]) -> None:
+        self.signatures = signatures
+        # The functions hold their variables weakly: ``loaded`` is what keeps them.
+        self._tf, self._loaded, self._functions = tf, loaded, dict(functions)
+
+    def run(self, signature: str, inputs: Tensors) -> dict[str, Array]:
+        """Run one signature. Raises: InvalidInput, ModelFailed."""
+        tf = self._tf
+        try:
+            tensors = {alias: tf.constant(array) for alias, array in inputs.items()}
+            outputs = self._functions[signature](**tensors)
+            return {alias: tensor.numpy() for alias, tensor in outputs.items()}
+        except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
+            raise InvalidInput(_first_line(error)) from error
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"the graph does not take these inputs: {_first_line(error)}") from error
+        except tf.errors.OpError as error:
+            raise ModelFailed(_first_line(error)) from error
+
+    def close(self) -> None:
+        """Free it, and give the memory back to the system: freed arenas would else look like a leak at each swap."""
+        self._loaded = None
+        self._functions.clear()
+        gc.collect()
+        _trim_heap()
+
+
+def _read_signatures(tf: Any, directory: Path) -> Mapping[str, Signature]:
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.framework import types_pb2
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    file = directory / "saved_model.pb"
+    try:
+        proto = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    except (OSError, DecodeError) as error:
+        raise ModelFailed(f"saved_model.pb cannot be read: {error}") from error
+    graphs = [graph for graph in proto.meta_graphs if set(graph.meta_info_def.tags) == {_SERVE}]
+    if not graphs:
+        tags = [sorted(graph.meta_info_def.tags) for graph in proto.meta_graphs]
+        raise ModelFailed(f"saved_model.pb has no graph tagged {_SERVE!r} alone; its graphs have the tags {tags}")
+
+    def specs(infos: Mapping[str, Any]) -> dict[str, TensorSpec]:
+        return {
+            alias: TensorSpec(alias, _type_name(types_pb2.DataType, info.dtype), _shape(info.tensor_shape), info.name)
+            for alias, info in sorted(infos.items())
+        }
+
+    return {
+        name: Signature(specs(definition.inputs), specs(definition.outputs), definition.method_name)
+        for name, definition in sorted(graphs[0].signature_def.items())
+        if name not in _INIT_OP_SIGNATURES
+    }
+
+
+def _type_name(types: Any, number: int) -> str:
+    return str(types.Name(number)) if number in types.values() else str(number)
+
+
+def _shape(proto: Any) -> tuple[int | None, ...] | None:
+    if proto.unknown_rank:
+        return None
+    return tuple(None if dim.size < 0 else int(dim.size) for dim in proto.dim)
+
+
+def _first_line(error: BaseException) -> str:
+    """TensorFlow's messages go on for pages of graph definition; the first lines say what happened."""
+    text = getattr(error, "message", None) or str(error) or repr(error)
+    return "; ".join(line.strip() for line in str(text).splitlines()[:2] if line.strip())[:1000]
+
+
+def _trim_heap() -> None:
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):
+        return  # not glibc: its allocator returns memory by itself

@@ -1,0 +1,195 @@
+"""What happened, as Prometheus metrics. Labels are bounded sets, and a version's series go when the version goes."""
+
+from __future__ import annotations
+
+import threading
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from service.domain.jobs import JobState
+from service.domain.versions import VersionId
+
+_FAST = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_SLOW = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3600.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """Implements the application's observers. Thread-safe."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._define_serving(self.registry)
+        self._define_tuning(self.registry)
+        self._lock = threading.Lock()
+        self._served: dict[VersionId, set[tuple[str, ...]]] = {}
+        self._about: dict[VersionId, tuple[str, str]] = {}
+
+    def _define_serving(self, registry: CollectorRegistry) -> None:
+        version = ("model", "version")
+        self._requests = Counter(
+            "graft_requests",
+            "Predict requests answered.",
+            (*version, "signature", "door", "outcome"),
+            registry=registry,
+        )
+        self._request_seconds = Histogram(
+            "graft_request_seconds",
+            "From finding the version to the answer.",
+            (*version, "door"),
+            buckets=_FAST,
+            registry=registry,
+        )
+        self._in_flight = Gauge(
+            "graft_requests_in_flight", "Predict requests accepted and not answered yet.", ("door",), registry=registry
+        )
+        graph = ("graph", "signature")
+        self._batch_rows = Histogram("graft_batch_rows", "Rows a run.", graph, buckets=_ROWS, registry=registry)
+        self._batch_requests = Counter(
+            "graft_batch_requests", "Requests that were answered by runs.", graph, registry=registry
+        )
+        self._batch_wait = Histogram(
+            "graft_batch_wait_seconds",
+            "How long the first of a batch waited for a lane.",
+            graph,
+            buckets=_FAST,
+            registry=registry,
+        )
+        self._batch_run = Histogram(
+            "graft_batch_run_seconds", "Running a graph and its heads.", graph, buckets=_FAST, registry=registry
+        )
+        self._graphs = Gauge("graft_loaded_graphs", "Graphs in memory; heads of one base share one.", registry=registry)
+        self._graph_loaded = Gauge("graft_graph_loaded", "1 for each graph in memory.", ("graph",), registry=registry)
+        self._graph_load_seconds = Histogram(
+            "graft_graph_load_seconds", "Loading a graph.", buckets=_SLOW, registry=registry
+        )
+        self._live = Gauge(
+            "graft_version_live", "1 for each version that answers.", (*version, "kind", "graph"), registry=registry
+        )
+        self._failed = Gauge(
+            "graft_version_failed", "1 for each version that cannot be made live.", version, registry=registry
+        )
+        self._failures = Counter("graft_version_failures", "Loads that failed.", ("model",), registry=registry)
+        self._swaps = Counter(
+            "graft_versions_made_live", "Versions that began to answer.", ("model",), registry=registry
+        )
+        self._load_seconds = Histogram(
+            "graft_version_load_seconds", "From seeing a version to its answering.", buckets=_SLOW, registry=registry
+        )
+
+    def _define_tuning(self, registry: CollectorRegistry) -> None:
+        self._job_moves = Counter("graft_job_moves", "Jobs that entered a state.", ("state",), registry=registry)
+        self._job_seconds = Histogram(
+            "graft_job_seconds", "From submitting a job to its end.", ("state",), buckets=_SLOW, registry=registry
+        )
+        self._datasets = Counter("graft_datasets_checked", "Uploads looked at.", ("accepted",), registry=registry)
+        self._dataset_bytes = Counter("graft_dataset_bytes", "Bytes of uploads looked at.", registry=registry)
+        self._check_seconds = Histogram(
+            "graft_dataset_check_seconds", "Checking an upload.", buckets=_SLOW, registry=registry
+        )
+
+    def render(self) -> bytes:
+        """The page Prometheus reads."""
+        return generate_latest(self.registry)
+
+    # --- Serving ------------------------------------------------------------------------------------------------------
+
+    def began(self, door: str) -> None:
+        """Count a request under way."""
+        self._in_flight.labels(door).inc()
+
+    def answered(
+        self, model: str, version: int | None, signature: str, door: str, outcome: str, seconds: float
+    ) -> None:
+        """Count a request. What was asked for but is not served has no name of its own here: anyone could invent it."""
+        self._in_flight.labels(door).dec()
+        if version is None:
+            self._requests.labels("", "", "", door, outcome).inc()
+            return
+        labels = (model, str(version), signature if outcome != "SignatureNotFound" else "", door, outcome)
+        self._requests.labels(*labels).inc()
+        self._request_seconds.labels(model, str(version), door).observe(seconds)
+        with self._lock:
+            self._served.setdefault(VersionId(model, version), set()).add(labels)
+
+    def batch_ran(self, graph: str, signature: str, rows: int, requests: int, waited: float, ran: float) -> None:
+        """Count a run."""
+        labels = (_short(graph), signature)
+        self._batch_rows.labels(*labels).observe(rows)
+        self._batch_requests.labels(*labels).inc(requests)
+        self._batch_wait.labels(*labels).observe(waited)
+        self._batch_run.labels(*labels).observe(ran)
+
+    def graph_loaded(self, graph: str, seconds: float) -> None:
+        """Count a graph."""
+        self._graphs.inc()
+        self._graph_loaded.labels(_short(graph)).set(1)
+        self._graph_load_seconds.observe(seconds)
+
+    def graph_freed(self, graph: str) -> None:
+        """Forget a graph and its series."""
+        self._graphs.dec()
+        for metric in (self._graph_loaded, self._batch_rows, self._batch_requests, self._batch_wait, self._batch_run):
+            metric.remove_by_labels({"graph": _short(graph)})
+
+    def version_live(self, version: VersionId, kind: str, graph: str, seconds: float) -> None:
+        """Count a version that answers."""
+        self._drop_failed(version)
+        self._about[version] = (kind, _short(graph))
+        self._live.labels(version.model, str(version.version), kind, _short(graph)).set(1)
+        self._swaps.labels(version.model).inc()
+        self._load_seconds.observe(seconds)
+
+    def version_failed(self, version: VersionId, reason: str) -> None:
+        """Count a version that could not be loaded; the reason is in its status, not in a label."""
+        self._failed.labels(version.model, str(version.version)).set(1)
+        self._failures.labels(version.model).inc()
+
+    def version_gone(self, version: VersionId) -> None:
+        """Forget a version and its series."""
+        self._drop_failed(version)
+        model, number = version.model, str(version.version)
+        about = self._about.pop(version, None)
+        if about is not None:
+            self._live.remove(model, number, *about)
+        with self._lock:
+            served = self._served.pop(version, set())
+        for labels in served:
+            self._requests.remove(*labels)
+        for door in {labels[3] for labels in served}:
+            self._request_seconds.remove(model, number, door)
+
+    def _drop_failed(self, version: VersionId) -> None:
+        self._failed.remove_by_labels({"model": version.model, "version": str(version.version)})
+
+    # --- Tuning -------------------------------------------------------------------------------------------------------
+
+    def job_moved(self, state: JobState) -> None:
+        """Count a move."""
+        self._job_moves.labels(str(state)).inc()
+
+    def job_ended(self, state: JobState, seconds: float) -> None:
+        """Count an end."""
+        self._job_seconds.labels(str(state)).observe(seconds)
+
+    def dataset_checked(self, accepted: bool, size_bytes: int, seconds: float) -> None:
+        """Count a check."""
+        self._datasets.labels(str(accepted).lower()).inc()
+        self._dataset_bytes.inc(size_bytes)
+        self._check_seconds.observe(seconds)
+
+
+def _short(graph: str) -> str:
+    """A digest's first digits name a graph well enough, and keep the page readable."""
+    kind, colon, rest = graph.partition(":")
+    if kind == "plain":
+        return "plain:" + rest.rpartition(":")[0]
+    return f"{kind}:{rest[:12]}" if colon else graph[:12]

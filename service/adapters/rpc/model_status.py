@@ -1,0 +1,52 @@
+"""``tensorflow.serving.ModelService``: which versions there are and how they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+import grpc.aio
+from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
+
+from service.adapters.rpc.errors import answering
+from service.adapters.rpc.prediction import reference
+from service.application.models import Models
+from service.domain.errors import ModelNotFound
+from service.domain.versions import VersionState
+
+_State = get_model_status_pb2.ModelVersionStatus.State
+STATES: Mapping[VersionState, int] = {
+    VersionState.NEW: _State.START,
+    VersionState.LOADING: _State.LOADING,
+    VersionState.LIVE: _State.AVAILABLE,
+    VersionState.DRAINING: _State.UNLOADING,
+    VersionState.FAILED: _State.END,
+}
+
+
+class ModelStatusService(model_service_pb2_grpc.ModelServiceServicer):
+    """GetModelStatus."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    @answering
+    async def GetModelStatus(
+        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        """Every version of a model, newest first, or the one asked for."""
+        ref = reference(request)
+        statuses = self._models.status(ref.model)
+        if not statuses:
+            raise ModelNotFound(f"Could not find any versions of model {ref.model}")
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for one in statuses:
+            if ref.version not in (None, one.version):
+                continue
+            answer = response.model_version_status.add(version=one.version, state=STATES[one.state])
+            answer.status.error_code = grpc.StatusCode.UNKNOWN.value[0] if one.error else 0
+            answer.status.error_message = one.error or ""
+        if not response.model_version_status:
+            raise ModelNotFound(f"Could not find version {ref.version} of model {ref.model}")
+        return response

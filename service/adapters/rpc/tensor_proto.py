@@ -1,0 +1,124 @@
+"""Tensors on the gRPC wire: ``tensor_content`` or the typed fields in, typed fields out, as TensorFlow Serving has it.
+
+Numbers go between message and array as one block; nothing is converted one by one but strings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from tensorflow.core.framework import tensor_pb2, types_pb2
+
+from service.domain.errors import InvalidInput
+from service.domain.tensors import NUMPY_TYPES, Array, type_name
+
+_FIELDS: Mapping[str, str] = {
+    "DT_FLOAT": "float_val",
+    "DT_DOUBLE": "double_val",
+    "DT_HALF": "half_val",
+    "DT_INT8": "int_val",
+    "DT_INT16": "int_val",
+    "DT_INT32": "int_val",
+    "DT_UINT8": "int_val",
+    "DT_UINT16": "int_val",
+    "DT_INT64": "int64_val",
+    "DT_UINT32": "uint32_val",
+    "DT_UINT64": "uint64_val",
+    "DT_BOOL": "bool_val",
+    "DT_STRING": "string_val",
+    "DT_COMPLEX64": "scomplex_val",
+    "DT_COMPLEX128": "dcomplex_val",
+}
+_MOST_REPEATED_BYTES = 1 << 28
+"""A message of a few bytes may claim any shape; a typed field is only ever repeated up to this."""
+_MOST_DIMENSIONS = 64
+"""numpy has no arrays of more."""
+_MOST_BYTES = 2**62
+"""Beyond any memory, and still a number that numpy can count to."""
+
+
+def decode(alias: str, proto: tensor_pb2.TensorProto) -> Array:
+    """A message as an array.
+
+    ``tensor_content`` wins and must have the exact length. A typed field shorter than the shape repeats its last value,
+    an empty one means zeros, what is too much is ignored: all as TensorFlow reads it.
+
+    Raises:
+        InvalidInput
+    """
+    name = types_pb2.DataType.Name(proto.dtype) if proto.dtype in types_pb2.DataType.values() else str(proto.dtype)
+    dtype = NUMPY_TYPES.get(name)
+    if dtype is None:
+        raise InvalidInput(f"tensor parsing error: {alias}: type {name} is not supported")
+    if proto.tensor_shape.unknown_rank or any(dim.size < 0 for dim in proto.tensor_shape.dim):
+        raise InvalidInput(f"tensor parsing error: {alias}: its shape is not fully known")
+    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    size = math.prod(shape)
+    if len(shape) > _MOST_DIMENSIONS or math.prod(max(1, dim) for dim in shape) * dtype.itemsize > _MOST_BYTES:
+        raise InvalidInput(f"tensor parsing error: {alias}: no tensor can have the shape it claims")
+    if proto.tensor_content and name == "DT_STRING":
+        raise InvalidInput(f"tensor parsing error: {alias}: strings belong in string_val, not in tensor_content")
+    if proto.tensor_content:
+        if len(proto.tensor_content) != size * dtype.itemsize:
+            raise InvalidInput(
+                f"tensor parsing error: {alias}: {len(proto.tensor_content)} bytes of tensor_content, but shape "
+                f"{list(shape)} of {name} needs {size * dtype.itemsize}"
+            )
+        return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
+    values = _typed(name, dtype, proto)
+    if size > len(values) and size * dtype.itemsize > _MOST_REPEATED_BYTES:
+        raise InvalidInput(f"tensor parsing error: {alias}: {len(values)} values for shape {list(shape)} are too few")
+    return _filled(values, size, dtype).reshape(shape)
+
+
+def _typed(name: str, dtype: np.dtype[Any], proto: tensor_pb2.TensorProto) -> Array:
+    values = getattr(proto, _FIELDS[name])
+    if name == "DT_STRING":
+        strings = np.empty(len(values), dtype=object)
+        strings[:] = list(values)
+        return strings
+    if name == "DT_HALF":
+        return np.array(values, np.int32).astype(np.uint16).view(np.float16)
+    if dtype.kind == "c":
+        parts = np.array(values, np.float32 if name == "DT_COMPLEX64" else np.float64)
+        return parts[: len(parts) // 2 * 2].view(dtype)
+    if _FIELDS[name] == "int_val":
+        return np.array(values, np.int32).astype(dtype)
+    return np.array(values, dtype)
+
+
+def _filled(values: Array, size: int, dtype: np.dtype[Any]) -> Array:
+    if len(values) == size:
+        return values
+    if len(values) > size:
+        return values[:size]
+    if dtype.kind == "O":
+        last: Any = values[-1] if len(values) else b""
+    else:
+        last = values[-1] if len(values) else dtype.type(0)
+    filled = np.empty(size, dtype=dtype)
+    filled[: len(values)] = values
+    filled[len(values) :] = last
+    return filled
+
+
+def encode(array: Array) -> tensor_pb2.TensorProto:
+    """An array as a message."""
+    name = type_name(array)
+    proto = tensor_pb2.TensorProto(dtype=types_pb2.DataType.Value(name))
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    field = getattr(proto, _FIELDS[name])
+    flat = array.ravel()
+    if name == "DT_STRING":
+        field.extend(value.encode() if isinstance(value, str) else bytes(value) for value in flat)
+    elif name == "DT_HALF":
+        field.extend(flat.view(np.uint16).tolist())
+    elif array.dtype.kind == "c":
+        field.extend(flat.view(np.float32 if name == "DT_COMPLEX64" else np.float64).tolist())
+    else:
+        field.extend(flat.tolist())
+    return proto

@@ -1,0 +1,274 @@
+"""One queue per graph and signature, emptied by a few lanes: a free lane takes what has piled up, and no timer waits.
+
+An idle server answers a lone request at once; a busy one fills its batches by itself. The queue refuses at the door
+when it is full. A caller that has left is skipped, and a batch that fails is run again one request at a time, so that
+only the request to blame sees the error. All state lives on the event loop; lanes are threads that only run graphs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from service.application.ports import ServingObserver
+from service.domain.errors import ModelFailed, Overloaded, ServiceError
+from service.domain.tensors import Array, Tensors, batch_rows
+
+Run = Callable[[Tensors], dict[str, Array]]
+"""Runs one signature of one graph on a batch."""
+Finish = Callable[[Tensors], dict[str, Array]]
+"""Turns a request's own rows of the graph's outputs into its answer: the identity, or a head."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """How many rows go into one run, and how many may wait."""
+
+    max_rows: int = 32
+    max_waiting_rows: int = 4096
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """One request, or one piece of a request too large for a single run."""
+
+    inputs: Tensors
+    rows: int
+    finish: Finish
+    answer: asyncio.Future[dict[str, Array]]
+    shapes: Mapping[str, tuple[int, ...]]
+    since: float = field(default_factory=time.monotonic)
+    queued: bool = True
+
+
+_Outcome = dict[str, Array] | ServiceError
+
+
+class Lanes:
+    """The places where graphs run, shared by all batchers, first come first served."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._free = count
+        self._waiting: deque[Batcher] = deque()
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="lane")
+
+    def ask(self, batcher: Batcher) -> None:
+        """Give the batcher a lane: now, if one is free, else in turn."""
+        if self._free:
+            self._free -= 1
+            # Not at once: requests that the loop has read already, but not handled yet, are to come along.
+            asyncio.get_running_loop().call_soon(batcher.start_run)
+        else:
+            self._waiting.append(batcher)
+
+    def give_back(self) -> None:
+        """The lane is free again."""
+        self._free += 1
+        if self._waiting:
+            self.ask(self._waiting.popleft())
+
+    def submit(
+        self, work: Callable[[Sequence[_Waiting]], list[_Outcome]], batch: Sequence[_Waiting]
+    ) -> asyncio.Future[list[_Outcome]]:
+        """Run in a lane's thread. The caller holds a lane."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, work, batch)
+
+    def close(self) -> None:
+        """Wait for what is running and end the threads."""
+        self._threads.shutdown(wait=True)
+
+
+class Batcher:
+    """The queue of one signature of one graph."""
+
+    def __init__(
+        self,
+        graph: str,
+        signature: str,
+        run: Run,
+        *,
+        together: bool,
+        lanes: Lanes,
+        limits: BatchLimits,
+        observer: ServingObserver,
+    ) -> None:
+        """``together`` says whether rows of different requests may share a run: only where that was seen to change
+        nothing. Otherwise each request is a run of its own, whatever its first dimension means.
+        """
+        self.together = together
+        self._graph, self._signature, self._run = graph, signature, run
+        self._lanes, self._limits, self._observer = lanes, limits, observer
+        self._queue: deque[_Waiting] = deque()
+        self._waiting_rows = 0
+        self._asked = 0
+        self._runs = 0
+        self._run_ended = threading.Condition()
+
+    async def submit(self, inputs: Tensors, finish: Finish) -> dict[str, Array]:
+        """Answer one request.
+
+        Raises:
+            Overloaded: too much waits already.
+            InvalidInput, ModelFailed: as the graph said, for this request.
+        """
+        rows = max(1, batch_rows(inputs)) if self.together else 1
+        if self._waiting_rows and self._waiting_rows + rows > self._limits.max_waiting_rows:
+            raise Overloaded(f"{self._waiting_rows} rows are waiting for this model, which is as many as may")
+        pieces = [self._enqueue(piece, finish) for piece in self._pieces(inputs, rows)]
+        try:
+            answers = await asyncio.gather(*(piece.answer for piece in pieces))
+        finally:
+            for piece in pieces:
+                piece.answer.cancel()
+                if piece.queued:
+                    # Who has left must not take the place of who comes.
+                    self._queue.remove(piece)
+                    self._left_queue(piece)
+        if len(answers) == 1:
+            return answers[0]
+        return {alias: np.concatenate([answer[alias] for answer in answers]) for alias in answers[0]}
+
+    def _pieces(self, inputs: Tensors, rows: int) -> list[tuple[Tensors, int]]:
+        most = self._limits.max_rows
+        if rows <= most:
+            return [(inputs, rows)]
+        return [
+            ({alias: array[start : start + most] for alias, array in inputs.items()}, min(most, rows - start))
+            for start in range(0, rows, most)
+        ]
+
+    def _enqueue(self, piece: tuple[Tensors, int], finish: Finish) -> _Waiting:
+        inputs, rows = piece
+        answer: asyncio.Future[dict[str, Array]] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(inputs, rows, finish, answer, {a: x.shape[1:] for a, x in inputs.items()})
+        self._queue.append(waiting)
+        self._waiting_rows += rows
+        self._ask_for_lane()
+        return waiting
+
+    def _ask_for_lane(self) -> None:
+        # One lane asked for is enough for one run's rows; more only when more wait.
+        a_run = self._limits.max_rows if self.together else 1
+        if self._queue and self._asked * a_run < self._waiting_rows and self._asked < self._lanes.count:
+            self._asked += 1
+            self._lanes.ask(self)
+
+    def start_run(self) -> None:
+        """A lane is ours: fill it with what has piled up, or hand it back when all who waited have left."""
+        self._asked -= 1
+        batch = self._take()
+        if not batch:
+            self._lanes.give_back()
+            return
+        with self._run_ended:
+            self._runs += 1
+        self._lanes.submit(self._answer_all, batch).add_done_callback(lambda done: self._settle(batch, done))
+        self._ask_for_lane()
+
+    def wait_until_idle(self) -> None:
+        """Wait until nothing of this queue runs: a run goes on when all its callers have left. Blocks."""
+        with self._run_ended:
+            self._run_ended.wait_for(lambda: not self._runs)
+
+    def _take(self) -> list[_Waiting]:
+        """The first who waits, and in order those behind it that fit into the same run; the others keep their place."""
+        batch: list[_Waiting] = []
+        passed: deque[_Waiting] = deque()
+        rows = 0
+        while self._queue:
+            waiting = self._queue.popleft()
+            if waiting.answer.done():
+                self._left_queue(waiting)
+                continue
+            if batch and (
+                not self.together or rows + waiting.rows > self._limits.max_rows or waiting.shapes != batch[0].shapes
+            ):
+                passed.append(waiting)
+                if not self.together or rows >= self._limits.max_rows:
+                    break
+                continue
+            batch.append(waiting)
+            rows += waiting.rows
+            self._left_queue(waiting)
+        self._queue.extendleft(reversed(passed))
+        return batch
+
+    def _left_queue(self, waiting: _Waiting) -> None:
+        waiting.queued = False
+        self._waiting_rows -= waiting.rows
+
+    def _settle(self, batch: Sequence[_Waiting], done: asyncio.Future[list[_Outcome]]) -> None:
+        self._lanes.give_back()
+        failure = done.exception()
+        outcomes: Sequence[_Outcome] = (
+            [ModelFailed(f"running the batch failed: {failure!r}")] * len(batch) if failure else done.result()
+        )
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if waiting.answer.done():
+                continue
+            if isinstance(outcome, ServiceError):
+                waiting.answer.set_exception(outcome)
+            else:
+                waiting.answer.set_result(outcome)
+
+    # --- In a lane's thread -------------------------------------------------------------------------------------------
+
+    def _answer_all(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
+        try:
+            return self._outcomes(batch)
+        finally:
+            with self._run_ended:
+                self._runs -= 1
+                self._run_ended.notify_all()
+
+    def _outcomes(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
+        rows = sum(waiting.rows for waiting in batch)
+        begun = time.monotonic()
+        outcomes = self._answer_together(batch) if len(batch) > 1 else None
+        if outcomes is None:
+            outcomes = [self._answer_alone(waiting) for waiting in batch]
+        ran = time.monotonic() - begun
+        self._observer.batch_ran(self._graph, self._signature, rows, len(batch), begun - batch[0].since, ran)
+        return outcomes
+
+    def _answer_together(self, batch: Sequence[_Waiting]) -> list[_Outcome] | None:
+        """Everyone's answer from one run, or None when that failed and each must be tried alone."""
+        aliases = batch[0].inputs
+        try:
+            outputs = self._run({a: np.concatenate([waiting.inputs[a] for waiting in batch]) for a in aliases})
+        except ServiceError:
+            return None
+        rows = sum(waiting.rows for waiting in batch)
+        if any(array.ndim == 0 or array.shape[0] != rows for array in outputs.values()):
+            return None
+        outcomes: list[_Outcome] = []
+        start = 0
+        for waiting in batch:
+            own = {alias: array[start : start + waiting.rows] for alias, array in outputs.items()}
+            outcomes.append(_finished(waiting, own))
+            start += waiting.rows
+        return outcomes
+
+    def _answer_alone(self, waiting: _Waiting) -> _Outcome:
+        try:
+            outputs = self._run(waiting.inputs)
+        except ServiceError as error:
+            return error
+        return _finished(waiting, outputs)
+
+
+def _finished(waiting: _Waiting, outputs: Tensors) -> _Outcome:
+    try:
+        return waiting.finish(outputs)
+    except ServiceError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - one head that breaks must not take its neighbours with it
+        return ModelFailed(f"the features do not fit the head: {error!r}")

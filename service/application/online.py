@@ -1,0 +1,88 @@
+"""A version that can answer: its endpoints, and the count of requests that hold it in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from service.application.batching import Batcher, Finish
+from service.application.graphs import SharedGraph
+from service.application.ports import Listing
+from service.domain.errors import SignatureNotFound
+from service.domain.tensors import NUMPY_TYPES, Array, Signature, Tensors, batch_rows
+from service.domain.versions import VersionId
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One signature of one live version, ready to be called."""
+
+    signature: Signature
+    runs: str
+    """The graph's signature behind it: its own name, or for a head the base's features."""
+    batcher: Batcher
+    finish: Finish
+
+    async def call(self, inputs: Tensors) -> dict[str, Array]:
+        """Answer one request.
+
+        Raises:
+            InvalidInput: the inputs do not fit the signature.
+            Overloaded, ModelFailed: as the batcher says.
+        """
+        self.signature.check(inputs)
+        known = all(spec.dtype in NUMPY_TYPES for spec in self.signature.outputs.values())
+        if self.batcher.together and known and batch_rows(inputs) == 0:
+            return self._no_rows()
+        return await self.batcher.submit(inputs, self.finish)
+
+    def _no_rows(self) -> dict[str, Array]:
+        """The answer to an empty batch, which some kernels refuse to compute."""
+        return {
+            alias: np.zeros((0, *(size or 0 for size in (spec.shape or ())[1:])), NUMPY_TYPES[spec.dtype])
+            for alias, spec in self.signature.outputs.items()
+        }
+
+
+@dataclass(eq=False)
+class Online:
+    """A version that can answer, and the count of requests that hold it."""
+
+    listing: Listing
+    endpoints: Mapping[str, Endpoint]
+    shared: SharedGraph
+    pins: int = 0
+    _unpinned: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def id(self) -> VersionId:
+        """Which version this is."""
+        return self.listing.id
+
+    def endpoint(self, signature: str) -> Endpoint:
+        """Raises: SignatureNotFound."""
+        endpoint = self.endpoints.get(signature)
+        if endpoint is None:
+            raise SignatureNotFound(f'Serving signature name: "{signature}" not found in signature def')
+        return endpoint
+
+    @contextmanager
+    def pinned(self) -> Iterator[Online]:
+        """Hold it in memory for the length of one request."""
+        self.pins += 1
+        try:
+            yield self
+        finally:
+            self.pins -= 1
+            if not self.pins:
+                self._unpinned.set()
+
+    async def drained(self) -> None:
+        """Wait until nobody holds it. It has left the serving map, so nobody new can."""
+        while self.pins:
+            self._unpinned.clear()
+            await self._unpinned.wait()

@@ -1,0 +1,141 @@
+"""Labelled data in the service's keeping: accepted only after the trainer's own check, immutable, named by its content.
+
+Promises that an upload either becomes a dataset, row and file both, or leaves nothing: the file is moved in first and
+the row written second, so that whatever a kill leaves behind is a file without a row, which the next start sweeps. How
+files are read is the checker's to know.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from service.application.ports import DatasetChecker, DatasetFiles, TuningObserver
+from service.application.tuning.ledger import Ledger
+from service.domain.artifact import InputSpec
+from service.domain.dataset import Dataset, DatasetFormat, DatasetReport, dataset_id, misfits
+from service.domain.errors import DatasetNotFound, InvalidDataset, InvalidInput, ModelFailed
+
+log = logging.getLogger(__name__)
+LONGEST_OPTION = 200
+LONGEST_FILENAME = 200
+
+
+class Datasets:
+    """Accepts, lists and deletes datasets."""
+
+    def __init__(self, ledger: Ledger, checker: DatasetChecker, files: DatasetFiles, observer: TuningObserver) -> None:
+        self._ledger = ledger
+        self._checker = checker
+        self._files = files
+        self._observer = observer
+
+    def incoming(self) -> AbstractContextManager[Path]:
+        """A new, empty file to receive an upload in, gone after the block unless it was accepted. Blocks shortly."""
+        return self._files.incoming()
+
+    async def accept(
+        self,
+        file: Path,
+        filename: str,
+        format: str | None = None,
+        options: Mapping[str, str] | None = None,
+        fits: InputSpec | None = None,
+    ) -> Dataset:
+        """Check an ``incoming`` file and keep it; the same content again is the dataset there is already. With
+        ``fits`` it must also be what a base takes.
+
+        Raises:
+            InvalidInput: no such format or option.
+            InvalidDataset: with every fault found.
+            ModelFailed: the check itself broke.
+        """
+        options = _checked_options(options or {})
+        size = await self._ledger.call(lambda: file.stat().st_size)
+        began = self._ledger.clock.monotonic()
+        report = await self._checker.check(file, _checked_format(format), options)
+        unfit = misfits(report, fits) if fits else []
+        fault_count = max(report.fault_count, len(report.faults)) + len(unfit)
+        self._observer.dataset_checked(not fault_count, size, self._ledger.clock.monotonic() - began)
+        if fault_count:
+            raise InvalidDataset((*report.faults, *unfit), fault_count)
+        dataset = self._named(report, filename, size, options)
+        stored = await self._ledger.call(self._keep, file, dataset)
+        log.info("dataset accepted", extra={"action": "accept_dataset", "dataset": stored.id, "items": report.items})
+        return stored
+
+    async def get(self, id: str) -> Dataset:
+        """Raises: DatasetNotFound."""
+        if not id.isascii() or not id.isprintable():
+            raise DatasetNotFound("there is no dataset of this name")
+        return await self._ledger.call(self._ledger.store.dataset, id)
+
+    async def all(self) -> Sequence[Dataset]:
+        """Newest first."""
+        return await self._ledger.call(self._ledger.store.datasets)
+
+    async def delete(self, id: str) -> None:
+        """Raises: DatasetNotFound; Conflict while a job needs it."""
+        dataset = await self.get(id)
+        await self._ledger.call(self._delete, dataset.id)
+        log.info("dataset deleted", extra={"action": "delete_dataset", "dataset": id})
+
+    async def sweep(self) -> None:
+        """Remove what processes that were killed left behind."""
+        swept = await self._ledger.call(self._files.sweep, self._kept)
+        if swept:
+            log.info("swept files", extra={"action": "sweep_datasets", "files": swept})
+
+    def file(self, dataset: Dataset) -> Path:
+        """Where its content lies."""
+        return self._files.path(dataset.file)
+
+    def _named(self, report: DatasetReport, filename: str, size: int, options: Mapping[str, str]) -> Dataset:
+        if report.digest is None or report.format is None:
+            raise ModelFailed("the check of the data found no fault, yet gave no digest or no format")
+        id = dataset_id(report.digest)
+        # Each upload's file has a name of its own, so that two of the same content, or one beside a deletion, never
+        # touch each other's: the row says which file counts.
+        file = f"{id}-{secrets.token_hex(6)}.{report.format}"
+        return Dataset(id, report, _shown(filename), size, self._ledger.clock.now(), dict(options), file)
+
+    def _keep(self, file: Path, dataset: Dataset) -> Dataset:
+        self._files.keep(file, dataset.file)
+        stored = self._ledger.store.add_dataset(dataset)
+        if stored.file != dataset.file:
+            self._files.discard(dataset.file)
+        return stored
+
+    def _delete(self, id: str) -> None:
+        self._files.discard(self._ledger.store.delete_dataset(id).file)
+
+    def _kept(self) -> Collection[str]:
+        return {dataset.file for dataset in self._ledger.store.datasets()}
+
+
+def _checked_format(name: str | None) -> DatasetFormat | None:
+    if not name:
+        return None
+    try:
+        return DatasetFormat(name)
+    except ValueError as error:
+        known = ", ".join(DatasetFormat)
+        raise InvalidInput(f"{name[:80]!r} is no dataset format; give one of {known}, or none") from error
+
+
+def _checked_options(options: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in options.items():
+        if name != "label":
+            raise InvalidInput(f"a dataset has no option {name[:80]!r}; there is 'label', the column of the labels")
+        if not value or not value.isprintable() or len(value) > LONGEST_OPTION:
+            raise InvalidInput(f"the option {name!r} takes 1 to {LONGEST_OPTION} printable characters")
+    return options
+
+
+def _shown(filename: str) -> str:
+    """A file's name as its owner would know it again; it is shown, and never used as a path."""
+    last = filename.replace("\\", "/").rpartition("/")[2]
+    return "".join(letter for letter in last if letter.isprintable())[:LONGEST_FILENAME] or "upload"

@@ -1,0 +1,190 @@
+"""Jobs as their operators see them: asked for, listed, watched, cancelled.
+
+Promises that a request that cannot succeed is refused at once and with its reason. Runs nothing: what is stored here
+as queued, the supervisor finds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from service.application.ports import LiveModels, Trainer
+from service.application.tuning.datasets import Datasets
+from service.application.tuning.ledger import Ledger
+from service.application.tuning.policy import TuningPolicy
+from service.domain.artifact import Manifest, ModelKind
+from service.domain.dataset import misfits
+from service.domain.errors import Conflict, InvalidDataset, InvalidInput, JobNotFound, ModelNotFound, NotReady
+from service.domain.jobs import TERMINAL_EVENTS, Job, JobEvent, JobRequest, JobState, check_head_name, moved
+
+LARGEST_RECIPE = 64 * 1024
+LONGEST_KEY = 255
+MOST_LISTED = 500
+PAGE = 100
+_ID = re.compile(r"[a-z0-9-]{1,64}")
+
+
+class Jobs:
+    """Takes requests for jobs and tells what became of them."""
+
+    def __init__(
+        self, ledger: Ledger, datasets: Datasets, trainer: Trainer, models: LiveModels, policy: TuningPolicy
+    ) -> None:
+        self._ledger = ledger
+        self._datasets = datasets
+        self._trainer = trainer
+        self._models = models
+        self._policy = policy
+
+    def base_for(self, head: str, base: str, recipe: Mapping[str, Any]) -> Manifest:
+        """What can be said of a request before its data is seen: the manifest of the base it would build on.
+
+        Raises:
+            InvalidInput: the head's name or the recipe is not fit for use, or the base is no base.
+            ModelNotFound: the base does not answer now.
+            Conflict: the head's name is another model's.
+        """
+        check_head_name(head)
+        _check_recipe(recipe)
+        listing = self._models.live_listing(base)
+        if listing is None or listing.manifest is None:
+            raise ModelNotFound(f"no base {base[:80]!r} made by Graft answers now")
+        if listing.manifest.kind is not ModelKind.BASE:
+            raise InvalidInput(f"{base} is a {listing.manifest.kind}; heads grow on a base")
+        taken = self._models.listings(head)
+        if taken and not any(found.manifest and found.manifest.kind is ModelKind.HEAD for found in taken):
+            raise Conflict(f"there is a model {head} that is not a head; choose another name")
+        return listing.manifest
+
+    async def submit(self, request: JobRequest, idempotency_key: str | None = None) -> Job:
+        """Queue a job. With a key seen before, the job of then, if the request is the same.
+
+        Raises:
+            InvalidInput, ModelNotFound, Conflict: as ``base_for``; Conflict also for a key used for another request.
+            DatasetNotFound: there is no such dataset.
+            InvalidDataset: it does not fit the base.
+        """
+        if idempotency_key is not None:
+            _check_key(idempotency_key)
+            earlier = await self._ledger.call(self._ledger.store.job_of_key, idempotency_key)
+            if earlier is not None and earlier.request == request:
+                return earlier
+        manifest = self.base_for(request.head, request.base, request.recipe)
+        dataset = await self._datasets.get(request.dataset)
+        if faults := misfits(dataset.report, manifest.input):
+            raise InvalidDataset(faults)
+        job = Job(f"job-{secrets.token_hex(10)}", request, JobState.QUEUED, self._ledger.clock.now())
+        message = f"queued: a version of {request.head} on {request.base} from {request.dataset}"
+        event = JobEvent(job.id, f"job.{job.state}", message, job.created)
+        return await self._ledger.add(job, event, idempotency_key)
+
+    async def get(self, id: str) -> Job:
+        """Raises: JobNotFound."""
+        if not _ID.fullmatch(id):
+            raise JobNotFound("there is no job of this name")
+        return await self._ledger.call(self._ledger.store.job, id)
+
+    async def list(
+        self, state: JobState | None = None, head: str | None = None, after: str | None = None, limit: int = PAGE
+    ) -> Sequence[Job]:
+        """Newest first, those created before the job ``after``.
+
+        Raises:
+            InvalidInput: the limit is not 1 to 500, or there is no job ``after``.
+        """
+        if not 1 <= limit <= MOST_LISTED:
+            raise InvalidInput(f"a page holds 1 to {MOST_LISTED} jobs, not {limit}")
+        if head is not None:
+            check_head_name(head)
+        try:
+            if after is not None:
+                await self.get(after)
+            return await self._ledger.call(self._ledger.store.jobs, state, head, after, limit)
+        except JobNotFound as error:
+            raise InvalidInput("the page token is none that was given out here") from error
+
+    async def events(self, id: str, after_seq: int = 0, limit: int = PAGE) -> Sequence[JobEvent]:
+        """A page of a job's history, in order. Raises: JobNotFound; InvalidInput, the limit is not 1 to 500."""
+        if not 1 <= limit <= MOST_LISTED:
+            raise InvalidInput(f"a page holds 1 to {MOST_LISTED} events, not {limit}")
+        await self.get(id)
+        return await self._ledger.call(self._ledger.store.events, id, after_seq, limit)
+
+    async def watch(self, id: str, after_seq: int = 0) -> AsyncIterator[JobEvent]:
+        """A job's history as it is written, from the event after ``after_seq``; ends after the one that ends the job,
+        or when the service stops.
+
+        Raises:
+            JobNotFound: at the first step.
+        """
+        notices = self._ledger.notices
+        with notices.listening(id) as bell:
+            while not notices.closed:
+                try:
+                    job = await self.get(id)
+                    page = await self.events(id, after_seq)
+                except NotReady:
+                    if notices.closed:
+                        return
+                    raise
+                for event in page:
+                    yield event
+                    after_seq = event.seq
+                if (page and page[-1].type in TERMINAL_EVENTS) or (not page and job.state.terminal):
+                    return
+                if not page:
+                    await bell.wait(self._policy.poll_s)
+
+    async def cancel(self, id: str) -> Job:
+        """Ask that a job not go on. A queued one is CANCELLED at once; one at work is so when its trainer and all that
+        the trainer started are gone. Asking again changes nothing.
+
+        Raises:
+            JobNotFound: there is no such job.
+            Conflict: it has ended.
+        """
+        while True:
+            job = await self.get(id)
+            if job.state is JobState.QUEUED and await self._cancelled_in_queue(job):
+                return await self.get(id)
+            if job.state.active:
+                job = await self._ledger.request_cancel(id)
+                if job.state.active:
+                    return job
+            if job.state.terminal:
+                raise Conflict(f"job {id} has ended: it {_ENDED[job.state]}")
+
+    async def _cancelled_in_queue(self, job: Job) -> bool:
+        """False when the job left the queue meanwhile."""
+        if job.attempt:
+            # It ran before, and a trainer of a service that was killed might not have noticed yet. From here on nobody
+            # starts another: who claims a job for which a cancel was asked for cancels it.
+            await self._ledger.request_cancel(job.id)
+            await self._trainer.reap(job.id)
+        try:
+            await self._ledger.move(moved(job, JobState.CANCELLED, self._ledger.clock.now(), "cancelled in the queue"))
+        except Conflict:
+            return False
+        await self._ledger.call(self._trainer.discard, job.id)
+        return True
+
+
+_ENDED = {JobState.SUCCEEDED: "succeeded", JobState.FAILED: "failed", JobState.CANCELLED: "was cancelled"}
+
+
+def _check_recipe(recipe: Mapping[str, Any]) -> None:
+    try:
+        size = len(json.dumps(recipe, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"the recipe is not plain JSON: {error}") from error
+    if not isinstance(recipe, dict) or size > LARGEST_RECIPE:
+        raise InvalidInput(f"the recipe has to be a JSON object of at most {LARGEST_RECIPE} bytes")
+
+
+def _check_key(key: str) -> None:
+    if not key or not key.isascii() or not key.isprintable() or len(key) > LONGEST_KEY:
+        raise InvalidInput(f"an idempotency key is 1 to {LONGEST_KEY} printable ASCII characters")

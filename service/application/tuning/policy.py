@@ -1,0 +1,31 @@
+"""What an operator may decide about tuning: where it publishes, how much at once, how long to wait for what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class TuningPolicy:
+    """How one service process runs jobs. Times are in seconds."""
+
+    repository: Path
+    """Where trainers publish versions."""
+    owner: str
+    """The name of this process among all that share the job database; a new one at every start."""
+    concurrency: int = 1
+    """Trainers at work at once."""
+    most_attempts: int = 5
+    """A job lost or crashed this often is given up."""
+    heartbeat_s: float = 1.0
+    lost_after_s: float = 10.0
+    """A job whose owner has not been heard of for so long is anyone's to take."""
+    poll_s: float = 2.0
+    """How often to look at what other processes may have written; what this one writes is seen at once."""
+    grace_s: float = 10.0
+    """How long a trainer may take to end when asked, before it is made to."""
+    progress_s: float = 0.25
+    """Progress is stored no more often than this."""
+    base_wait_s: float = 60.0
+    """How long a job waits for its base to answer: after a restart, jobs are claimed before models are loaded."""

@@ -1,0 +1,254 @@
+"""One claimed job, from starting its trainer to writing how it ended.
+
+Promises that nothing is written on the job's behalf once another process owns it, and that a state which says the work
+is over is written only when every process of the trainer is gone. Does not know what the phases do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import Enum
+from typing import Any
+
+from service.application.ports import LiveModels, Trainer, TrainerRun, TrainerTask
+from service.application.tuning.datasets import Datasets
+from service.application.tuning.ledger import Ledger
+from service.application.tuning.policy import TuningPolicy
+from service.domain.errors import Conflict, DatasetNotFound, ModelFailed, NotReady
+from service.domain.jobs import Job, JobState, course, moved
+from service.domain.progress import Failed, Finished, PhaseProgress, TrainerEvent, Warned
+
+log = logging.getLogger(__name__)
+
+
+class Stop(Enum):
+    """Why a job's trainer is stopped before it is done."""
+
+    CANCELLED = "a cancel was asked for"
+    HANDED_BACK = "this service stops"
+    LOST = "the job is not ours any more"
+
+
+class RunningJob:
+    """A job this process has claimed. Used once."""
+
+    def __init__(
+        self, job: Job, ledger: Ledger, trainer: Trainer, datasets: Datasets, models: LiveModels, policy: TuningPolicy
+    ) -> None:
+        self._job = job
+        self._ledger = ledger
+        self._trainer = trainer
+        self._datasets = datasets
+        self._models = models
+        self._policy = policy
+        self._said: Finished | Failed | None = None
+        self._crash: dict[str, Any] = {}
+        self._why: Stop | None = None
+        self._stopping = asyncio.Event()
+        self._stored_progress = float("-inf")
+
+    def stop(self, why: Stop) -> None:
+        """Have the trainer stopped. The first reason stands, except that a lost job is lost whatever came before."""
+        if self._why is None or why is Stop.LOST:
+            self._why = why
+        self._stopping.set()
+
+    async def work(self) -> None:
+        """See the job through to where this process has no more to do with it. To end it early, ``stop`` it.
+
+        Raises:
+            ModelFailed: an earlier trainer of the job cannot be made to go. The job is left as it is, will be found
+                lost, and is tried again.
+        """
+        if self._job.cancel_requested:
+            self.stop(Stop.CANCELLED)
+        hold = asyncio.create_task(self._hold())
+        try:
+            await self._train()
+            await self._settle()
+        finally:
+            hold.cancel()
+            await asyncio.gather(hold, return_exceptions=True)
+
+    async def _hold(self) -> None:
+        """Renew this process's hold on the job until told not to; on the way, see cancels, and that the job is lost."""
+        clock, store = self._ledger.clock, self._ledger.store
+        heard = clock.monotonic()
+        with self._ledger.notices.listening(self._job.id) as bell:
+            while True:
+                try:
+                    held = await self._ledger.call(store.beat, self._job.id, self._policy.owner, clock.now())
+                except NotReady as error:
+                    log.warning("no heartbeat for %s: %s", self._job.id, error)
+                    if clock.monotonic() - heard > self._policy.lost_after_s:
+                        self.stop(Stop.LOST)
+                else:
+                    heard = clock.monotonic()
+                    if held is None:
+                        self.stop(Stop.LOST)
+                    elif held.cancel_requested:
+                        self.stop(Stop.CANCELLED)
+                await bell.wait(self._policy.heartbeat_s)
+
+    async def _train(self) -> None:
+        """Have a trainer at work until it ends or is stopped; afterwards no trainer of this job is at work."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        starting = asyncio.create_task(self._start())
+        try:
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                starting.cancel()
+            await asyncio.wait({starting})
+            run = None if starting.cancelled() else starting.result()
+            if run is None:
+                await self._trainer.reap(self._job.id)
+            else:
+                await self._see_through(run, stopping)
+        finally:
+            stopping.cancel()
+
+    async def _start(self) -> TrainerRun | None:
+        """A trainer at work, or None when there is no use in one; ``_said`` or ``_crash`` then say why."""
+        if self._stopping.is_set() or (task := await self._task()) is None:
+            return None
+        await self._trainer.reap(self._job.id)
+        try:
+            return await self._trainer.start(task)
+        except ModelFailed as error:
+            self._crash = {"log": str(error)}
+            return None
+
+    async def _task(self) -> TrainerTask | None:
+        asked, models, clock = self._job.request, self._models, self._ledger.clock
+        give_up = clock.monotonic() + self._policy.base_wait_s
+        while (base := models.live_listing(asked.base)) is None:
+            if clock.monotonic() >= give_up:
+                self._said = Failed("base_not_live", f"the base {asked.base} does not answer any more")
+                return None
+            await clock.sleep(min(self._policy.poll_s, self._policy.base_wait_s))
+        try:
+            dataset = await self._datasets.get(asked.dataset)
+        except DatasetNotFound as error:
+            self._said = Failed("dataset_not_found", str(error))
+            return None
+        current = models.live_listing(asked.head)
+        return TrainerTask(
+            job_id=self._job.id,
+            head=asked.head,
+            base_model=asked.base,
+            base_version=base.id.version,
+            base_directory=base.directory,
+            dataset_file=self._datasets.file(dataset),
+            dataset=dataset,
+            repository=self._policy.repository,
+            recipe=asked.recipe,
+            current=current.directory if current else None,
+        )
+
+    async def _see_through(self, run: TrainerRun, stopping: asyncio.Task[Any]) -> None:
+        following = asyncio.create_task(self._follow(run))
+        await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if self._stopping.is_set():
+            await run.stop(self._policy.grace_s)
+        try:
+            # A trainer that has said its last word gets the time to leave, and no more.
+            async with asyncio.timeout(self._policy.grace_s):
+                status = await run.ended()
+        except TimeoutError:
+            await run.stop(0)
+            status = await run.ended()
+        await following
+        self._crash = {"status": status, "log": run.log_tail()}
+
+    async def _follow(self, run: TrainerRun) -> None:
+        async for event in run.events():
+            try:
+                await self._heed(event)
+            except NotReady as error:
+                # What was to be stored is only how far the job is; the next event says it again.
+                log.warning("the progress of %s was not stored: %s", self._job.id, error)
+            except Conflict:
+                self.stop(Stop.LOST)
+                return
+
+    async def _heed(self, event: TrainerEvent) -> None:
+        match event:
+            case PhaseProgress():
+                await self._progress(event)
+            case Warned():
+                await self._note("job.warning", event.message, event.data)
+            case Finished() | Failed():
+                # A failure told while being stopped is about the stopping; but who has finished has finished.
+                if self._said is None and (isinstance(event, Finished) or self._why is None):
+                    self._said = event
+
+    async def _progress(self, event: PhaseProgress) -> None:
+        clock, store, owner = self._ledger.clock, self._ledger.store, self._policy.owner
+        percent = min(max(event.percent, 0.0), 100.0)
+        begins = event.phase != self._job.phase
+        if begins:
+            for state in course(self._job.state, event.phase):
+                move = moved(self._job, state, clock.now(), event.message)
+                await self._ledger.move(move, owner=owner)
+                self._job = move.job
+            await self._note("job.phase", event.message, {"phase": event.phase, "percent": percent})
+        if begins or clock.monotonic() - self._stored_progress >= self._policy.progress_s:
+            self._stored_progress = clock.monotonic()
+            await self._ledger.call(store.progress, self._job.id, owner, event.phase, percent, event.eta_s)
+            self._job = replace(self._job, phase=event.phase, percent=percent, eta_s=event.eta_s)
+
+    async def _note(self, type: str, message: str, data: Mapping[str, Any]) -> None:
+        await self._ledger.append(self._job.id, type, message, self._policy.owner, dict(data))
+
+    async def _settle(self) -> None:
+        """Write how it ended."""
+        match self._why, self._said:
+            case Stop.LOST, _:
+                log.warning("job %s was lost", self._job.id, extra={"action": "lose_job", "job": self._job.id})
+            case _, Finished() as said:
+                told = {"version": said.version, "gate": dict(said.gate)}
+                result = {"version": said.version, "metrics": said.metrics, "gate": said.gate, "recipe": said.recipe}
+                await self._end(JobState.SUCCEEDED, said.headline, told, percent=100.0, **result)
+            case Stop.CANCELLED, _:
+                await self._end(JobState.CANCELLED, "cancelled; its trainer and all that this had started are gone")
+            case _, Failed() as said:
+                await self._fail(said.code, said.message, said.details)
+            case Stop.HANDED_BACK, _:
+                message = "the service stops; the job goes on from its last finished phase when one starts"
+                await self._end(JobState.QUEUED, message, attempt=self._job.attempt - 1)
+            case _:
+                await self._crashed()
+
+    async def _crashed(self) -> None:
+        details = {**self._crash, "attempt": self._job.attempt}
+        if self._job.attempt < self._policy.most_attempts:
+            await self._end(JobState.QUEUED, "the trainer crashed; the job runs again", details)
+        else:
+            message = f"the trainer crashed, for the last of {self._policy.most_attempts} times that it may"
+            await self._fail("trainer_crashed", message, details)
+
+    async def _fail(self, code: str, message: str, details: Mapping[str, Any]) -> None:
+        error = {"code": code, "message": message, "details": dict(details)}
+        await self._end(JobState.FAILED, message, {"code": code}, error=error)
+
+    async def _end(self, state: JobState, message: str, data: Mapping[str, Any] | None = None, **changes: Any) -> None:
+        move = moved(self._job, state, self._ledger.clock.now(), message, data=data, **changes)
+        while self._why is not Stop.LOST:
+            try:
+                await self._ledger.move(move, owner=self._policy.owner)
+            except NotReady as error:
+                log.warning("the end of %s is not stored yet: %s", self._job.id, error)
+                await self._ledger.clock.sleep(self._policy.heartbeat_s)
+            except Conflict:
+                self.stop(Stop.LOST)
+            else:
+                break
+        else:
+            log.warning("job %s was lost", self._job.id, extra={"action": "lose_job", "job": self._job.id})
+            return
+        log.info("job %s: %s", state, message, extra={"action": "end_job", "job": self._job.id, "state": str(state)})
+        if state.terminal:
+            await self._ledger.call(self._trainer.discard, self._job.id)

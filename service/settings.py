@@ -1,0 +1,180 @@
+"""What can be set by flag, environment and file, and which wins: flag, then ``GRAFT_<NAME>``, then file, then default.
+
+A key nobody knows is an error with a suggestion, wherever it stands: a misspelt setting that is silently ignored is how
+servers come to run with the wrong one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import tomllib
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+PREFIX = "GRAFT_"
+_SERVICE_LINK = re.compile(r"GRAFT_(\w+_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT=\w+://|PORT_\d+_\w+=).*")
+"""What Kubernetes puts into every container when a Service is named ``graft`` or ``graft-...``; nobody set it."""
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or has a value that it cannot have."""
+
+
+def _setting(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """Settings of ``graft serve``."""
+
+    repository: Path = _setting(Path("models"), "directory of <model>/<version>/ to serve, and to publish into")
+    state: Path = _setting(Path("state"), "directory for jobs, datasets and uploads")
+    host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 for every one")
+    rest_port: int = _setting(8501, "REST port; 0 takes a free one")
+    grpc_port: int = _setting(8500, "gRPC port; 0 takes a free one")
+    keep: int = _setting(1, "how many of a model's newest versions to serve")
+    require: str = _setting("", "models, comma-separated, that must be live before the server calls itself ready")
+    poll_seconds: float = _setting(0.5, "how often to look for new versions")
+    lanes: int = _setting(0, "how many graphs run at once; 0 means one a core")
+    max_batch_rows: int = _setting(32, "most rows in one run of a graph")
+    max_waiting_rows: int = _setting(4096, "most rows waiting for a graph before requests are refused")
+    request_timeout_seconds: float = _setting(30.0, "longest a REST request may take")
+    max_request_bytes: int = _setting(256 << 20, "largest REST predict request")
+    max_upload_bytes: int = _setting(4 << 30, "largest upload of labelled data")
+    trainers: int = _setting(1, "how many tuning jobs run at once")
+    drain_seconds: float = _setting(1.0, "after SIGTERM, how long to go on answering while not ready")
+    shutdown_seconds: float = _setting(30.0, "after that, how long accepted requests may take to finish")
+    log_level: str = _setting("info", "debug, info, warning or error")
+
+    @property
+    def required_models(self) -> tuple[str, ...]:
+        """``require`` as names."""
+        return tuple(name.strip() for name in self.require.split(",") if name.strip())
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """One flag a setting, and ``--config`` for the file."""
+    parser.add_argument("--config", type=Path, help="TOML file with any of the settings below, under their names")
+    for setting in fields(ServeSettings):
+        text = f"{setting.metadata['help']} (default {setting.default}; also {PREFIX}{setting.name.upper()})"
+        parser.add_argument("--" + setting.name.replace("_", "-"), default=None, help=text, metavar="VALUE")
+
+
+def read_settings(flags: Namespace, environment: Mapping[str, str]) -> ServeSettings:
+    """Settings from all three places.
+
+    Raises:
+        SettingsError
+    """
+    values: dict[str, Any] = {}
+    if flags.config is not None:
+        values |= _from_file(flags.config)
+    values |= _from_environment(environment)
+    values |= {
+        setting.name: _typed(setting.name, getattr(flags, setting.name), f"--{setting.name.replace('_', '-')}")
+        for setting in fields(ServeSettings)
+        if getattr(flags, setting.name) is not None
+    }
+    return _checked(ServeSettings(**values))
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        raw = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    known = _names()
+    for name in raw:
+        if name not in known:
+            raise SettingsError(f"{path}: no setting is called {name!r}{_suggestion(name, known)}")
+    return {name: _typed(name, _as_text(name, value, path), f"{path}: {name}") for name, value in raw.items()}
+
+
+def _as_text(name: str, value: Any, path: Path) -> str:
+    """A TOML value as it would be written in a flag; a list, a table or a truth value is none."""
+    wanted = (int, float) if isinstance(_default(name), int | float) else (str,)
+    if type(value) not in wanted:
+        raise SettingsError(f"{path}: {name}: {value!r} is not of type {type(_default(name)).__name__}")
+    return str(value)
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values = {}
+    known = _names()
+    for variable, value in environment.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name not in known and _is_service_link(variable, environment):
+            continue
+        if name not in known:
+            raise SettingsError(f"{variable}: no setting is called {name!r}{_suggestion(name, known)}")
+        values[name] = _typed(name, value, variable)
+    return values
+
+
+def _is_service_link(variable: str, environment: Mapping[str, str]) -> bool:
+    return "KUBERNETES_SERVICE_HOST" in environment and _SERVICE_LINK.fullmatch(f"{variable}={environment[variable]}") is not None
+
+
+def _default(name: str) -> Any:
+    return next(setting.default for setting in fields(ServeSettings) if setting.name == name)
+
+
+def _names() -> list[str]:
+    return [setting.name for setting in fields(ServeSettings)]
+
+
+def about_unknown_flags(flags: Sequence[str]) -> str:
+    """What to say to flags that nobody knows."""
+    known = ["--" + name.replace("_", "-") for name in ("config", *_names())]
+    first = flags[0].partition("=")[0]
+    return f"unrecognized arguments: {' '.join(flags)}{_suggestion(first, known)}"
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+
+
+def _typed(name: str, value: str, place: str) -> Any:
+    default = _default(name)
+    kind: Callable[[str], Any] = Path if isinstance(default, Path) else type(default)
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise SettingsError(f"{place}: {value!r} is not of type {type(default).__name__}") from error
+
+
+_LEAST = {
+    "keep": 1,
+    "poll_seconds": 0.01,
+    "lanes": 0,
+    "max_batch_rows": 1,
+    "max_waiting_rows": 1,
+    "request_timeout_seconds": 0.001,
+    "max_request_bytes": 1,
+    "max_upload_bytes": 1,
+    "trainers": 0,
+    "drain_seconds": 0,
+    "shutdown_seconds": 0,
+}
+
+
+def _checked(settings: ServeSettings) -> ServeSettings:
+    for name, bound in _LEAST.items():
+        value = getattr(settings, name)
+        if not (math.isfinite(value) and value >= bound):
+            raise SettingsError(f"{name} must be at least {bound}, and is {value}")
+    for name in ("rest_port", "grpc_port"):
+        if not 0 <= getattr(settings, name) <= 65535:
+            raise SettingsError(f"{name} must be between 0 and 65535, and is {getattr(settings, name)}")
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        raise SettingsError(f"log_level must be debug, info, warning or error, and is {settings.log_level!r}")
+    return settings

@@ -1,0 +1,104 @@
+"""The trainer's commands. What a command needs is imported when it is run, so that a data check starts at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from service.domain.dataset import DatasetFormat
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    # TensorFlow reads these when it is imported; its notes on CPU features help nobody here.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    options = _parser().parse_args(arguments)
+    match options.command:
+        case "train":
+            return _train(options)
+        case "job":
+            from training.job import run_job
+
+            return run_job(options.workdir)
+        case "check":
+            return _check(options)
+        case _:
+            return _verify(options.directories)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training", description="Grow models from labelled data and publish them as versions."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="run a preset or a recipe and publish what it makes")
+    train.add_argument("target", metavar="TARGET", help="a preset (digits, blobs) or a recipe file (JSON)")
+    train.add_argument("--repository", type=Path, required=True, metavar="DIR", help="where versions are published")
+    train.add_argument("--only", choices=("base", "head"), help="one part of a preset")
+    train.add_argument("--seed", type=int, metavar="N", help="in place of the recipe's seed")
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="change the recipe, for instance head.l2=0.1 (of a preset the head's, with --only base the base's)",
+    )
+    train.add_argument("--json", action="store_true", help="print events as JSON lines")
+
+    job = commands.add_parser("job", help="run the task in WORKDIR/task.json; what the service starts")
+    job.add_argument("workdir", type=Path, metavar="WORKDIR")
+
+    check = commands.add_parser("check", help="look for everything wrong with labelled data")
+    check.add_argument("file", type=Path, metavar="FILE")
+    check.add_argument(
+        "--format", type=DatasetFormat, choices=list(DatasetFormat), help="default: seen from the content"
+    )
+    check.add_argument("--label", metavar="COLUMN", help="a table's label column (default: label)")
+    check.add_argument("--base", type=Path, metavar="VERSION_DIR", help="also whether the data fits this base")
+    check.add_argument("--json", action="store_true", help="print the report as one JSON line")
+
+    verify = commands.add_parser("verify", help="load published versions and run their golden pairs")
+    verify.add_argument("directories", nargs="+", metavar="VERSION_DIR", help="- reads directories from standard input")
+    return parser
+
+
+def _train(options: argparse.Namespace) -> int:
+    from training.events import JsonLines, ProgressBar, chatter_held_back
+    from training.run import train
+
+    what = (options.target, options.repository, options.only, options.seed, options.settings)
+    if options.json:
+        with JsonLines(sys.stdout) as lines:
+            return train(*what, lines.emit)
+    with chatter_held_back(), ProgressBar() as bar:
+        return train(*what, bar.emit)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from training.errors import TrainingFailed
+    from training.look import look
+
+    try:
+        return look(options.file, options.format, options.label, options.base, options.json)
+    except OSError as error:
+        print(f"cannot read {error.filename}: {error.strerror}", file=sys.stderr)
+    except TrainingFailed as error:
+        print(error, file=sys.stderr)
+    return 2
+
+
+def _verify(directories: Sequence[str]) -> int:
+    from training.verify import FROM_STDIN, answer_requests
+
+    named = sys.stdin if list(directories) == [FROM_STDIN] else directories
+    return 0 if answer_requests(named) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Graft's own files inside an exported version: golden pair, TF Serving's warm-up requests, the head's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.artifact import EXTRA, GOLDEN, HEAD, WARMUP
+from service.domain.heads import Head
+from service.domain.tensors import DEFAULT_SIGNATURE
+
+GOLDEN_ROWS = 8
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+def make_room(directory: Path) -> None:
+    """Create the folder the other functions write to."""
+    (directory / EXTRA).mkdir(parents=True, exist_ok=True)
+
+
+def write_golden(directory: Path, inputs: NDArray[np.float32], alias: str) -> dict[str, NDArray[Any]]:
+    """Run ``serving_default`` of the exported graph on some inputs and keep the pair; returns the float outputs."""
+    import tensorflow as tf
+
+    answer = tf.saved_model.load(str(directory)).signatures[DEFAULT_SIGNATURE]
+    outputs = {name: tensor.numpy() for name, tensor in answer(**{alias: tf.constant(inputs)}).items()}
+    floats = {name: array for name, array in outputs.items() if array.dtype.kind == "f"}
+    arrays = {f"{DEFAULT_SIGNATURE}/inputs/{alias}": inputs}
+    arrays.update({f"{DEFAULT_SIGNATURE}/outputs/{name}": array for name, array in floats.items()})
+    np.savez(directory / GOLDEN, **arrays)  # type: ignore[arg-type]
+    return floats
+
+
+def write_warmup(directory: Path, model: str, inputs: NDArray[np.float32], alias: str) -> None:
+    """TF Serving's warm-up file: one request for ``serving_default`` with a single row, one with all."""
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    with tf.io.TFRecordWriter(str(directory / WARMUP)) as writer:
+        for rows in dict.fromkeys((1, len(inputs))):
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = model
+            request.model_spec.signature_name = DEFAULT_SIGNATURE
+            request.inputs[alias].CopyFrom(tf.make_tensor_proto(inputs[:rows]))
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())
+
+
+def write_head(directory: Path, head: Head) -> None:
+    """The head's numbers, for a server that runs it on a shared base."""
+    np.savez(directory / HEAD, weights=head.weights, bias=head.bias)
+
+
+def stored_ratio(directory: Path, weights: Mapping[str, int]) -> float:
+    """Bytes of all variables in the checkpoint to bytes of the weights that were to be stored: 1 when each is there
+    once.
+
+    Args:
+        weights: bytes of each weight by any name.
+    """
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(directory / "variables" / "variables"))
+    shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    stored = sum(int(np.prod(shapes[name])) * types[name].size for name in shapes if name != OBJECT_GRAPH)
+    return stored / sum(weights.values())

@@ -1,0 +1,135 @@
+"""The pieces of graph that every exported classifier is made of: answers, parsing of examples, decoding of images.
+
+Outputs are named, float32 and free in their first dimension; labels are constants in the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from service.domain.artifact import SAVED_MODEL, InputKind, InputSpec
+from service.domain.heads import TOP_CLASSES
+
+CLASSIFY_METHOD = "tensorflow/serving/classify"
+BYTES_CHANNELS = frozenset({1, 3})
+"""Numbers of channels that both PNG and JPEG decode to."""
+
+
+def takes_bytes(spec: InputSpec) -> bool:
+    """Whether a model with this input can be given encoded images."""
+    return spec.kind is InputKind.IMAGE and spec.shape[-1] in BYTES_CHANNELS
+
+
+def predict_outputs(probabilities: Any, labels: Sequence[str]) -> dict[str, Any]:
+    """[n, K] as ``AnswerForm.PREDICT``."""
+    import tensorflow as tf
+
+    scores, best = tf.math.top_k(probabilities, k=min(TOP_CLASSES, len(labels)))
+    classes = tf.gather(tf.constant(list(labels)), best)
+    return {"probabilities": probabilities, "classes": classes, "scores": scores}
+
+
+def classify_outputs(probabilities: Any, labels: Sequence[str]) -> dict[str, Any]:
+    """[n, K] as ``AnswerForm.CLASSIFY``."""
+    import tensorflow as tf
+
+    classes = tf.tile(tf.constant([list(labels)]), [tf.shape(probabilities)[0], 1])
+    return {"classes": classes, "scores": probabilities}
+
+
+def parse_examples(serialized: Any, spec: InputSpec) -> Any:
+    """Serialized ``tf.Example`` [n] to the model's input: a feature a column where columns have names, else one
+    feature with all numbers.
+    """
+    import tensorflow as tf
+
+    if spec.columns:
+        wanted = {column: tf.io.FixedLenFeature([], tf.float32) for column in spec.columns}
+        parsed = tf.io.parse_example(serialized, wanted)
+        return tf.stack([parsed[column] for column in spec.columns], axis=1)
+    parsed = tf.io.parse_example(serialized, {spec.name: tf.io.FixedLenFeature(spec.shape, tf.float32)})
+    return parsed[spec.name]
+
+
+def decode_images(encoded: Any, spec: InputSpec) -> Any:
+    """Encoded PNG or JPEG [n] to float32 [n, height, width, channels] on 0..255, padded to keep their proportions."""
+    import tensorflow as tf
+
+    height, width, channels = spec.shape
+
+    def decode_one(data: Any) -> Any:
+        image = tf.io.decode_image(data, channels=channels, expand_animations=False)
+        image.set_shape([None, None, channels])
+        return tf.image.resize_with_pad(tf.cast(image, tf.float32), height, width)
+
+    return tf.map_fn(decode_one, encoded, fn_output_signature=tf.TensorSpec(spec.shape, tf.float32))
+
+
+def numbers_spec(spec: InputSpec) -> Any:
+    """The TensorFlow specification of a batch of the model's input."""
+    import tensorflow as tf
+
+    return tf.TensorSpec([None, *spec.shape], tf.float32, name=spec.name)
+
+
+def strings_spec(alias: str) -> Any:
+    """The TensorFlow specification of a batch of strings."""
+    import tensorflow as tf
+
+    return tf.TensorSpec([None], tf.string, name=alias)
+
+
+def traced(function: Callable[[Any], Any], spec: Any) -> Any:
+    """A TensorFlow function of one batched input, named after the Python function's argument."""
+    import tensorflow as tf
+
+    return tf.function(function, input_signature=[spec])
+
+
+def classifier_signatures(
+    spec: InputSpec,
+    labels: Sequence[str],
+    probabilities: Mapping[str, Callable[[Any], Any]],
+) -> dict[str, Any]:
+    """The answering signatures, as TensorFlow functions.
+
+    Args:
+        spec: the model's input.
+        labels: of the K classes.
+        probabilities: how to get [n, K] from ``numbers``, from ``examples`` and, where they are taken, from ``bytes``.
+    """
+
+    def serving_default(inputs: Any) -> dict[str, Any]:
+        return predict_outputs(probabilities["numbers"](inputs), labels)
+
+    def classify(inputs: Any) -> dict[str, Any]:
+        return classify_outputs(probabilities["examples"](inputs), labels)
+
+    signatures = {
+        "serving_default": traced(serving_default, numbers_spec(spec)),
+        "classify": traced(classify, strings_spec("inputs")),
+    }
+    if "bytes" in probabilities:
+
+        def classify_bytes(image_bytes: Any) -> dict[str, Any]:
+            return predict_outputs(probabilities["bytes"](image_bytes), labels)
+
+        signatures["classify_bytes"] = traced(classify_bytes, strings_spec("image_bytes"))
+    return signatures
+
+
+def save_module(module: Any, directory: Path, signatures: Mapping[str, Any]) -> None:
+    """Write a SavedModel whose ``classify`` has TF Serving's method name, which TensorFlow 2 cannot write itself."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    tf.saved_model.save(module, str(directory), signatures=dict(signatures))
+    path = directory / SAVED_MODEL
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString(path.read_bytes())
+    saved.meta_graphs[0].signature_def["classify"].method_name = CLASSIFY_METHOD
+    path.write_bytes(saved.SerializeToString(deterministic=True))
+    # The fingerprint names the graph by its bytes, and they are others now.
+    (directory / "fingerprint.pb").unlink(missing_ok=True)

@@ -1,0 +1,110 @@
+"""One pass of all items over the frozen base: every cut at once, and a small raw copy for the linear baseline.
+
+Written to disk as float32 arrays while they come, so that neither images nor features need fit into memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.artifact import InputKind, InputSpec
+from service.domain.dataset import Fault
+from training.base_graph import BaseGraph
+from training.data.contents import Contents
+from training.errors import BadData
+
+Floats = NDArray[np.float32]
+BATCH = 64
+WIDEST_RAW = 4_096
+"""Larger images are averaged down to at most this many numbers for the linear model on raw input."""
+RAW = "raw"
+"""Name of the raw copy among the arrays; no layer is called that here, since cuts are numbered on disk."""
+
+
+class FeatureCache:
+    """Features of all items on disk: ``rows(cut, items)`` reads some of them."""
+
+    def __init__(self, directory: Path, cuts: Sequence[str]) -> None:
+        self._files = {cut: directory / f"cut-{place}.npy" for place, cut in enumerate(cuts)}
+        self._files[RAW] = directory / "raw.npy"
+        self.cuts = tuple(cuts)
+
+    def rows(self, name: str, items: NDArray[np.int64]) -> Floats:
+        """Features [len(items), width] at a cut, or the raw copy."""
+        return np.asarray(np.load(self._files[name], mmap_mode="r")[items])
+
+    def file(self, name: str) -> Path:
+        """Where a cut's array lies."""
+        return self._files[name]
+
+
+def as_base_input(numbers: Floats, columns: Sequence[str], spec: InputSpec) -> Floats:
+    """Numbers [n, ...] in the base's shape, and its order of columns where both have the same names."""
+    if columns and spec.columns and set(columns) == set(spec.columns):
+        numbers = numbers[:, [columns.index(column) for column in spec.columns]]
+    return np.ascontiguousarray(numbers.reshape(len(numbers), *spec.shape))
+
+
+def inputs_of(
+    contents: Contents, items: Sequence[int], spec: InputSpec, decode: Callable[[Sequence[bytes]], Floats]
+) -> Floats:
+    """Some items as the base takes them.
+
+    Raises:
+        BadData: an image cannot be decoded by the base's own decoder; its place is given.
+    """
+    if contents.numbers is not None:
+        return as_base_input(contents.numbers[np.asarray(items)], contents.columns, spec)
+    encoded = list(contents.encoded(items))
+    try:
+        return decode(encoded)
+    except ValueError:
+        faults = []
+        for item, data in zip(items, encoded, strict=True):
+            try:
+                decode([data])
+            except ValueError as error:
+                faults.append(Fault("unreadable_image", f"TensorFlow cannot decode it: {error}", contents.place(item)))
+        if not faults:
+            raise
+        raise BadData(faults) from None
+
+
+def extract(
+    contents: Contents, base: BaseGraph, spec: InputSpec, widths: Mapping[str, int], directory: Path
+) -> Iterator[int]:
+    """Fill the cache in ``directory``; yields how many items are done after each batch."""
+    cache = FeatureCache(directory, list(widths))
+    raw_width = raw_copy(np.zeros((1, *spec.shape), dtype=np.float32), spec).shape[1]
+    outputs = {name: _writer(cache.file(name), len(contents), width) for name, width in widths.items()}
+    raw = _writer(cache.file(RAW), len(contents), raw_width)
+    for start in range(0, len(contents), BATCH):
+        items = range(start, min(start + BATCH, len(contents)))
+        inputs = inputs_of(contents, items, spec, base.pixels)
+        raw[start : items.stop] = raw_copy(inputs, spec)
+        found = base.features(inputs)
+        for name, output in outputs.items():
+            output[start : items.stop] = found[name]
+        yield items.stop
+    for output in (*outputs.values(), raw):
+        output.flush()
+
+
+def raw_copy(inputs: Floats, spec: InputSpec) -> Floats:
+    """The input itself, flat, for the linear baseline: [n, at most ``WIDEST_RAW`` for images]."""
+    if spec.kind is InputKind.IMAGE and spec.width > WIDEST_RAW:
+        height, width, channels = spec.shape
+        step = int(np.ceil(np.sqrt(spec.width / WIDEST_RAW)))
+        rows, columns = height // step, width // step
+        cropped = inputs[:, : rows * step, : columns * step]
+        inputs = cropped.reshape(len(inputs), rows, step, columns, step, channels).mean(axis=(2, 4))
+    return inputs.reshape(len(inputs), -1)
+
+
+def _writer(path: Path, items: int, width: int) -> Any:
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(items, width))
