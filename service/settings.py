@@ -120,7 +120,10 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _is_service_link(variable: str, environment: Mapping[str, str]) -> bool:
-    return "KUBERNETES_SERVICE_HOST" in environment and _SERVICE_LINK.fullmatch(f"{variable}={environment[variable]}") is not None
+    return (
+        "KUBERNETES_SERVICE_HOST" in environment
+        and _SERVICE_LINK.fullmatch(f"{variable}={environment[variable]}") is not None
+    )
 
 
 def _default(name: str) -> Any:

@@ -24,6 +24,7 @@ from service.adapters.rest.tuning import tuning_router
 from service.adapters.rpc.model_status import ModelStatusService
 from service.adapters.rpc.prediction import PredictionService
 from service.adapters.rpc.server import RpcServer
+from service.adapters.state_directory import StateDirectory
 from service.adapters.trainers import ProcessDatasetChecker, ProcessTrainer
 from service.application.batching import BatchLimits, Lanes
 from service.application.graphs import SharedGraphs
@@ -46,12 +47,12 @@ class Service:
         """Join the parts and bind the ports.
 
         Raises:
-            OSError: a port is taken, or a directory cannot be made.
+            OSError: a port or the state directory is taken, or a directory cannot be made.
         """
         self._settings = settings
         self._draining = False
         settings.repository.mkdir(parents=True, exist_ok=True)
-        settings.state.mkdir(parents=True, exist_ok=True)
+        self._state = StateDirectory(settings.state.resolve())
         clock, self.metrics = SystemClock(), Metrics()
         limits = BatchLimits(settings.max_batch_rows, settings.max_waiting_rows)
         repository, engine = DirectoryRepository(settings.repository), TensorFlowEngine()
@@ -66,16 +67,16 @@ class Service:
             required=settings.required_models,
             poll_s=settings.poll_seconds,
         )
-        self._database = JobDatabase(f"sqlite:///{settings.state.resolve() / 'graft.db'}")
+        self._database = JobDatabase(f"sqlite:///{self._state.database}")
         self._tuning = Tuning(
             self._database,
-            ProcessTrainer(settings.state.resolve() / "jobs"),
+            ProcessTrainer(self._state.jobs),
             ProcessDatasetChecker(),
-            DatasetDirectory(settings.state.resolve()),
+            DatasetDirectory(self._state.root),
             self._models,
             self.metrics,
             clock,
-            TuningPolicy(settings.repository.resolve(), _owner(), concurrency=settings.trainers),
+            TuningPolicy(settings.repository.resolve(), _owner(), alone=True, concurrency=settings.trainers),
         )
         self._open_doors(Predictor(self._models, self.metrics))
 
@@ -148,6 +149,7 @@ class Service:
         await self._models.close()
         self._lanes.close()
         self._database.close()
+        self._state.release()
         log.info("stopped")
 
     async def _follow_readiness(self) -> None:

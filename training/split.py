@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int64]
 
 
-class TestOpenedTwice(Exception):
+class SealBroken(Exception):
     """The sealed test was asked for a second time: then it no longer measures what was not chosen by it."""
 
 
@@ -31,10 +31,10 @@ class SealedTest:
         """The items, once.
 
         Raises:
-            TestOpenedTwice: they have been given out before.
+            SealBroken: they have been given out before.
         """
         if self._items is None:
-            raise TestOpenedTwice("the test has been opened before")
+            raise SealBroken("the test has been opened before")
         items, self._items = self._items, None
         return items
 

@@ -75,16 +75,26 @@ def _plain(value: Any) -> Any:
 
 
 def from_line(line: str) -> TrainerEvent | None:
-    """The event a line holds, or None when it is something else a library printed.
-
-    Numbers that JSON does not know (NaN, Infinity) become None, so that all an event carries can be stored and sent on.
-    """
+    """The event a line holds, or None when it is something else a library printed."""
     try:
-        raw = json.loads(line, parse_constant=lambda _: None, parse_float=_finite)
+        raw = parsed(line)
         event = _TYPES[raw.pop("event")](**raw)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return event if _well_typed(event) else None
+
+
+def parsed(text: str) -> Any:
+    """What the trainer wrote as JSON, fit to be stored and sent on: numbers that JSON does not know (NaN, Infinity) are
+    None, and halves of characters, as in a file's name that is no text, are question marks.
+
+    Raises:
+        ValueError, RecursionError: it is not JSON.
+    """
+    raw = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+    if "\\ud" in text.lower():
+        raw = json.loads(json.dumps(raw, ensure_ascii=False).encode(errors="replace"))
+    return raw
 
 
 def _finite(text: str) -> float | None:

@@ -1,4 +1,4 @@
-"""A service process that only tunes, to be killed by a test: ``python -m tests.application.tuning_program DIRECTORY``."""
+"""A service process that only tunes, to be killed: ``python -m tests.application.tuning_program DIRECTORY``."""
 
 import asyncio
 import os

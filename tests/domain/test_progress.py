@@ -38,6 +38,11 @@ def test_numbers_that_json_does_not_know_are_read_as_none() -> None:
     json.dumps([event.metrics, event.gate], allow_nan=False)
 
 
+def test_halves_of_characters_are_read_as_question_marks() -> None:
+    event = from_line(to_line(Warned("bad name \udcff", {"\ud83d": ["\ud83d\ude00 é"]})))
+    assert event == Warned("bad name ?", {"?": ["😀 é"]})
+
+
 @pytest.mark.parametrize(
     "line",
     [

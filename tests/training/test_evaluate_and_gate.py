@@ -21,7 +21,7 @@ from training.evaluate import (
 from training.gate import Check, Verdict, better_than_majority, decide, enough_test_items, not_worse_than_current
 from training.report import comparison
 from training.seeds import child_seed
-from training.split import SealedTest, TestOpenedTwice, divide
+from training.split import SealBroken, SealedTest, divide
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_the_test_is_opened_once() -> None:
     sealed = SealedTest([3, 1])
     assert sealed.size == 2
     assert sealed.open().tolist() == [3, 1]
-    with pytest.raises(TestOpenedTwice):
+    with pytest.raises(SealBroken):
         sealed.open()
 
 

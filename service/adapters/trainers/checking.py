@@ -7,7 +7,6 @@ nobody waits for any more is killed. What makes data good is the trainer's to kn
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import IO
 from service.adapters.trainers import groups
 from service.domain.dataset import DatasetFormat, DatasetReport
 from service.domain.errors import ModelFailed
+from service.domain.progress import parsed
 
 LARGEST_REPORT = 16 * 1024 * 1024
 TAIL = 2000
@@ -77,7 +77,7 @@ def _report(status: int, said: IO[bytes], complained: IO[bytes]) -> DatasetRepor
     if status == 0:
         said.seek(0)
         try:
-            return DatasetReport.from_dict(json.loads(said.read(LARGEST_REPORT)))
+            return DatasetReport.from_dict(parsed(said.read(LARGEST_REPORT).decode()))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ModelFailed(f"the check of the data said what is no report: {_tail(complained)}") from error
     raise ModelFailed(f"the check of the data broke with status {status}: {_tail(complained)}")

@@ -178,7 +178,7 @@ _ENDED = {JobState.SUCCEEDED: "succeeded", JobState.FAILED: "failed", JobState.C
 
 def _check_recipe(recipe: Mapping[str, Any]) -> None:
     try:
-        size = len(json.dumps(recipe, allow_nan=False))
+        size = len(json.dumps(recipe, allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"the recipe is not plain JSON: {error}") from error
     if not isinstance(recipe, dict) or size > LARGEST_RECIPE:

@@ -14,6 +14,8 @@ class TuningPolicy:
     """Where trainers publish versions."""
     owner: str
     """The name of this process among all that share the job database; a new one at every start."""
+    alone: bool = False
+    """Whether no other process shares the job database: then jobs at work when this one starts are lost already."""
     concurrency: int = 1
     """Trainers at work at once."""
     most_attempts: int = 5

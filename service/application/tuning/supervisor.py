@@ -41,10 +41,13 @@ class Supervisor:
         with self._ledger.notices.listening(QUEUE) as bell:
             try:
                 await self._tidy()
+                # Alone, whoever was at work on a job before this process began is gone.
+                patience = 0.0 if self._policy.alone else self._policy.lost_after_s
                 while not self._closing:
                     try:
-                        await self._recover()
+                        await self._recover(self._ledger.clock.now() - patience)
                         await self._claim()
+                        patience = self._policy.lost_after_s
                     except NotReady as error:
                         log.warning("cannot look after jobs now: %s", error, extra={"action": "supervise"})
                     await bell.wait(self._policy.poll_s)
@@ -77,16 +80,15 @@ class Supervisor:
         except JobNotFound:
             return True
 
-    async def _recover(self) -> None:
-        stale_before = self._ledger.clock.now() - self._policy.lost_after_s
+    async def _recover(self, stale_before: float) -> None:
         for job in await self._ledger.call(self._ledger.store.lost, stale_before):
             if job.id not in self._running:
                 try:
                     await self._found_lost(job, stale_before)
                 except Conflict:
                     log.info("lost job %s was found by another process, or is not lost", job.id)
-                except ModelFailed as error:
-                    log.warning("lost job %s has to wait: %s", job.id, error)
+                except (ModelFailed, OSError) as error:
+                    log.warning("lost job %s is not dealt with yet: %s", job.id, error)
 
     async def _found_lost(self, job: Job, stale_before: float) -> None:
         now = self._ledger.clock.now()

@@ -1,0 +1,419 @@
+"""The batcher: what piled up goes together, everyone gets their own rows, and nobody suffers from anybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from serving_fakes import Gate, RecordingObserver
+
+from service.application.batching import Batcher, BatchLimits, Lanes
+from service.domain.errors import InvalidInput, ModelFailed, Overloaded
+from service.domain.tensors import Array, Tensors
+
+Run = Callable[[Tensors], dict[str, Array]]
+
+
+def doubled(inputs: Tensors) -> dict[str, Array]:
+    """Refuses a whole batch for one negative number, as a graph would."""
+    if (inputs["x"] < 0).any():
+        raise InvalidInput("negative")
+    return {"y": inputs["x"] * 2}
+
+
+def column(*values: float) -> dict[str, Array]:
+    return {"x": np.array(values, np.float32).reshape(-1, 1)}
+
+
+class Ward:
+    """A batcher whose only lane stands before a gate, and which remembers the batches it ran."""
+
+    def __init__(self, run: Run = doubled, *, together: bool = True, lanes: int = 1, **limits: int) -> None:
+        self.gate, self.observer, self.lanes = Gate(), RecordingObserver(), Lanes(lanes)
+        self.batches: list[list[Any]] = []
+
+        def gated(inputs: Tensors) -> dict[str, Array]:
+            self.gate.pass_through()
+            self.batches.append(inputs["x"].reshape(len(inputs["x"]), -1)[:, 0].tolist() if inputs["x"].ndim else [])
+            return run(inputs)
+
+        self.batcher = Batcher(
+            "g",
+            "s",
+            gated,
+            together=together,
+            lanes=self.lanes,
+            limits=BatchLimits(**limits),
+            observer=self.observer,
+        )
+
+    def send(self, *values: float) -> asyncio.Task[list[float]]:
+        return self.send_inputs(column(*values))
+
+    def send_inputs(self, inputs: dict[str, Array]) -> asyncio.Task[list[float]]:
+        async def answer() -> list[float]:
+            outputs = await self.batcher.submit(inputs, lambda outputs: dict(outputs))
+            return [float(value) for value in outputs["y"].ravel()]
+
+        return asyncio.create_task(answer())
+
+    async def send_busy(self) -> asyncio.Task[list[float]]:
+        """A request that takes the lane and keeps it until the gate opens."""
+        busy = self.send(100)
+        await self.gate.arrival()
+        return busy
+
+
+@pytest.fixture
+async def ward() -> AsyncIterator[Callable[..., Ward]]:
+    made: list[Ward] = []
+
+    def make(*arguments: Any, **options: Any) -> Ward:
+        made.append(Ward(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.gate.open()
+        one.lanes.close()
+
+
+async def turns(count: int = 3) -> None:
+    """Let everything that is ready to run, run."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_what_piled_up_while_the_lane_was_busy_goes_together(ward: Callable[..., Ward]) -> None:
+    w = ward()
+    busy = await w.send_busy()
+    others = [w.send(1), w.send(2, 3), w.send(4)]
+    await turns()
+    w.gate.open()
+    assert await asyncio.gather(busy, *others) == [[200], [2], [4, 6], [8]]
+    assert w.batches == [[100], [1, 2, 3, 4]]
+    assert w.observer.named("batch_ran") == [("batch_ran", "g", "s", 1, 1), ("batch_ran", "g", "s", 4, 3)]
+
+
+async def test_a_lone_request_on_an_idle_server_waits_for_nobody(ward: Callable[..., Ward]) -> None:
+    w = ward()
+    w.gate.open()
+    assert await w.send(1) == [2]
+    assert w.batches == [[1]]
+
+
+async def test_no_run_is_larger_than_it_may_be(ward: Callable[..., Ward]) -> None:
+    w = ward(max_rows=4)
+    busy = await w.send_busy()
+    others = [w.send(1, 2, 3), w.send(4, 5), w.send(6), w.send(7)]
+    await turns()
+    w.gate.open()
+    assert await asyncio.gather(busy, *others) == [[200], [2, 4, 6], [8, 10], [12], [14]]
+    assert w.batches[1:] == [[1, 2, 3, 6], [4, 5, 7]], "a small one fills the gap, and nobody loses their place"
+
+
+async def test_a_request_larger_than_a_run_is_split_and_put_together_again(ward: Callable[..., Ward]) -> None:
+    w = ward(max_rows=4, lanes=2)
+    w.gate.open()
+    assert await w.send(*range(10)) == [2 * value for value in range(10)]
+    assert sorted(w.batches) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+async def test_when_one_piece_of_a_large_request_fails_the_request_fails_and_nothing_stays_behind(
+    ward: Callable[..., Ward],
+) -> None:
+    w = ward(max_rows=2, max_waiting_rows=6)
+    busy = await w.send_busy()
+    large, other = w.send(1, 2, -3, 4, 5), w.send(7)
+    await turns()
+    w.gate.open()
+    with pytest.raises(InvalidInput, match="negative"):
+        await large
+    assert await other == [14]
+    await busy
+    assert await w.send(1, 2, 3, 4, 5, 6) == [2, 4, 6, 8, 10, 12]
+
+
+async def test_requests_of_other_inner_shapes_run_apart_and_in_order(ward: Callable[..., Ward]) -> None:
+    w = ward()
+    busy = await w.send_busy()
+    wide = np.ones((1, 2), np.float32)
+    others = [w.send(1), w.send_inputs({"x": wide}), w.send(2), w.send_inputs({"x": wide * 3})]
+    await turns()
+    w.gate.open()
+    assert await asyncio.gather(busy, *others) == [[200], [2], [2, 2], [4], [6, 6]]
+    assert w.batches == [[100], [1, 2], [1, 3]]
+
+
+async def test_a_full_queue_refuses_at_the_door_and_takes_again_when_it_has_emptied(ward: Callable[..., Ward]) -> None:
+    w = ward(max_rows=2, max_waiting_rows=3)
+    busy = await w.send_busy()
+    waiting = [w.send(1, 2), w.send(3)]
+    await turns()
+    with pytest.raises(Overloaded, match="3 rows are waiting"):
+        await w.send(4)
+    w.gate.open()
+    await asyncio.gather(busy, *waiting)
+    assert await w.send(5) == [10]
+
+
+async def test_those_who_left_a_full_queue_make_room_for_those_who_come(ward: Callable[..., Ward]) -> None:
+    """Else a stuck lane and impatient clients would lock everyone out for as long as it is stuck."""
+    w = ward(max_waiting_rows=3)
+    busy = await w.send_busy()
+    for _ in range(5):
+        leaving = [w.send(1), w.send(2), w.send(3)]
+        await turns()
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+    staying = w.send(4)
+    await turns()
+    w.gate.open()
+    assert await staying == [8]
+    await busy
+    assert w.batches == [[100], [4]]
+
+
+@pytest.mark.parametrize("position", range(5))
+@pytest.mark.parametrize("when", ["queued", "running"])
+async def test_a_client_that_leaves_harms_nobody(ward: Callable[..., Ward], position: int, when: str) -> None:
+    """At every position of a batch, before it runs and while it runs."""
+    w = ward()
+    if when == "queued":
+        busy = await w.send_busy()
+    clients = [w.send(value) for value in range(5)]
+    await turns()
+    if when == "running":
+        await w.gate.arrival()
+    clients[position].cancel()
+    await turns()
+    w.gate.open()
+    answers = await asyncio.gather(*clients, return_exceptions=True)
+    assert isinstance(answers[position], asyncio.CancelledError)
+    assert [a for i, a in enumerate(answers) if i != position] == [[2 * v] for v in range(5) if v != position]
+    if when == "queued":
+        await busy
+        assert position not in w.batches[1], "nothing is computed for who left before the run"
+    assert await w.send(9) == [18]
+
+
+async def test_when_all_clients_left_the_lane_is_free_again(ward: Callable[..., Ward]) -> None:
+    w = ward()
+    busy = await w.send_busy()
+    clients = [w.send(value) for value in range(3)]
+    await turns()
+    for client in clients:
+        client.cancel()
+    w.gate.open()
+    await busy
+    assert await w.send(1) == [2]
+    assert w.batches == [[100], [1]]
+
+
+@pytest.mark.parametrize("position", range(4))
+async def test_a_bad_request_in_a_batch_fails_alone(ward: Callable[..., Ward], position: int) -> None:
+    w = ward()
+    busy = await w.send_busy()
+    clients = [w.send(-1.0 if at == position else at) for at in range(4)]
+    await turns()
+    w.gate.open()
+    answers = await asyncio.gather(*clients, return_exceptions=True)
+    assert isinstance(answers[position], InvalidInput)
+    assert [a for i, a in enumerate(answers) if i != position] == [[2 * v] for v in range(4) if v != position]
+    await busy
+
+
+async def test_something_unexpected_in_a_run_is_the_answer_of_exactly_that_batch(ward: Callable[..., Ward]) -> None:
+    def run(inputs: Tensors) -> dict[str, Array]:
+        if 3 in inputs["x"]:
+            raise ZeroDivisionError("a bug")
+        return doubled(inputs)
+
+    w = ward(run, max_rows=2)
+    busy = await w.send_busy()
+    clients = [w.send(value) for value in (1, 2, 3, 4, 5)]
+    await turns()
+    w.gate.open()
+    answers = await asyncio.gather(busy, *clients, return_exceptions=True)
+    assert [answers[i] for i in (0, 1, 2, 5)] == [[200], [2], [4], [10]]
+    assert all(isinstance(answers[i], ModelFailed) and "a bug" in str(answers[i]) for i in (3, 4))
+    assert await w.send(6) == [12], "the lane lives on"
+
+
+async def test_a_head_that_breaks_fails_only_its_own_request(ward: Callable[..., Ward]) -> None:
+    w = ward()
+
+    def breaks(outputs: Tensors) -> dict[str, Array]:
+        raise AttributeError("no such thing")
+
+    busy = await w.send_busy()
+    good = w.send(1)
+    bad = asyncio.create_task(w.batcher.submit(column(2), breaks))
+    await turns()
+    w.gate.open()
+    assert await good == [2]
+    with pytest.raises(ModelFailed, match="no such thing"):
+        await bad
+    await busy
+
+
+@pytest.mark.parametrize("outputs", [{"y": np.float32(3)}, {"y": np.zeros((1, 1), np.float32)}])
+async def test_outputs_that_are_not_the_batchs_rows_are_never_cut_up(
+    ward: Callable[..., Ward], outputs: dict[str, Array]
+) -> None:
+    w = ward(lambda inputs: {alias: np.asarray(array) for alias, array in outputs.items()})
+    busy = await w.send_busy()
+    clients = [w.send(1), w.send(2)]
+    await turns()
+    w.gate.open()
+    await asyncio.gather(busy, *clients)
+    assert w.batches[-2:] == [[1], [2]], "each was run alone instead"
+
+
+async def test_requests_that_may_not_share_a_run_do_not(ward: Callable[..., Ward]) -> None:
+    w = ward(together=False, max_rows=2)
+    busy = await w.send_busy()
+    clients = [w.send(1), w.send(2, 3, 4), w.send(5)]
+    await turns()
+    w.gate.open()
+    assert await asyncio.gather(busy, *clients) == [[200], [2], [4, 6, 8], [10]]
+    assert w.batches == [[100], [1], [2, 3, 4], [5]], "nor is a large one split"
+
+
+async def test_inputs_without_a_batch_dimension_run_alone(ward: Callable[..., Ward]) -> None:
+    w = ward(together=False)
+    w.gate.open()
+    assert await w.send_inputs({"x": np.float32(4)}) == [8]
+
+
+async def test_inputs_that_disagree_about_their_rows_are_refused(ward: Callable[..., Ward]) -> None:
+    w = ward()
+    inputs = {"x": np.zeros((2, 1)), "z": np.zeros((3, 1))}
+    with pytest.raises(InvalidInput, match="disagree"):
+        await w.batcher.submit(inputs, lambda outputs: dict(outputs))
+
+
+async def test_lanes_are_shared_in_turn_between_graphs() -> None:
+    """A busy graph does not keep a quiet one from its turn."""
+    lanes, gate, order = Lanes(1), Gate(), []
+
+    def batcher(name: str) -> Batcher:
+        def run(inputs: Tensors) -> dict[str, Array]:
+            gate.pass_through()
+            order.append(name)
+            return doubled(inputs)
+
+        limits = BatchLimits(max_rows=1)
+        return Batcher(name, "s", run, together=True, lanes=lanes, limits=limits, observer=RecordingObserver())
+
+    def send(to: Batcher) -> asyncio.Task[Any]:
+        return asyncio.create_task(to.submit(column(1), lambda outputs: dict(outputs)))
+
+    busy, quiet = batcher("busy"), batcher("quiet")
+    requests = [send(busy) for _ in range(4)]
+    await gate.arrival()
+    requests.append(send(quiet))
+    await turns()
+    gate.open()
+    await asyncio.gather(*requests)
+    assert order.index("quiet") == 2, "after the run under way and the one that had asked before it"
+    lanes.close()
+
+
+async def test_several_lanes_run_at_once_when_there_is_enough_for_them(ward: Callable[..., Ward]) -> None:
+    w = ward(max_rows=1, lanes=2)
+    clients = [w.send(1), w.send(2)]
+    await w.gate.arrival()
+    await w.gate.arrival()
+    w.gate.open()
+    assert await asyncio.gather(*clients) == [[2], [4]]
+
+
+async def test_idle_means_that_no_run_is_under_way_even_when_nobody_waits_for_it(ward: Callable[..., Ward]) -> None:
+    w = ward()
+    client = await w.send_busy()
+    client.cancel()
+    await turns()
+    idle = asyncio.create_task(asyncio.to_thread(w.batcher.wait_until_idle))
+    await turns()
+    assert not idle.done()
+    w.gate.open()
+    await idle
+    assert w.observer.count("batch_ran") == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 3))
+def test_everyone_gets_exactly_their_own_rows(seed: int, max_rows: int, lanes: int) -> None:
+    """Many clients, random sizes and shapes, some bad, some leaving at random moments."""
+    chance = random.Random(seed)
+
+    async def client(batcher: Batcher, number: int) -> None:
+        for _ in range(chance.randrange(4)):
+            await asyncio.sleep(0)
+        rows, width = chance.randrange(1, 12), chance.choice((1, 1, 2))
+        sent = np.full((rows, width), number, np.float32) + np.arange(rows, dtype=np.float32)[:, None] / 64
+        bad = chance.random() < 0.1
+        if bad:
+            sent[chance.randrange(rows)] = -1
+        try:
+            answer = await batcher.submit({"x": sent}, lambda outputs: {"z": outputs["y"] + number})
+        except InvalidInput:
+            assert bad
+            return
+        assert not bad
+        assert answer["z"].tolist() == (sent * 2 + number).tolist()
+
+    async def everyone() -> None:
+        places = Lanes(lanes)
+        batcher = Batcher(
+            "g",
+            "s",
+            doubled,
+            together=True,
+            lanes=places,
+            limits=BatchLimits(max_rows=max_rows, max_waiting_rows=10**6),
+            observer=RecordingObserver(),
+        )
+        tasks = [asyncio.create_task(client(batcher, number)) for number in range(1, 30)]
+        for task in tasks:
+            if chance.random() < 0.2:
+                asyncio.get_running_loop().call_later(chance.random() / 200, task.cancel)
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            assert outcome is None or isinstance(outcome, asyncio.CancelledError), repr(outcome)
+        places.close()
+
+    asyncio.run(everyone())
+
+
+async def test_no_wake_up_is_lost_among_thousands_of_tiny_requests() -> None:
+    """Clients come and go in waves over three graphs that share two lanes; every one of them is answered."""
+    lanes = Lanes(2)
+    batchers = [
+        Batcher(
+            str(number),
+            "s",
+            doubled,
+            together=number != 2,
+            lanes=lanes,
+            limits=BatchLimits(max_rows=3, max_waiting_rows=10**6),
+            observer=RecordingObserver(),
+        )
+        for number in range(3)
+    ]
+
+    async def client(number: int) -> None:
+        for turn in range(20):
+            answer = await batchers[(number + turn) % 3].submit(column(number), lambda outputs: dict(outputs))
+            assert answer["y"].tolist() == [[2 * number]]
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(client(number) for number in range(150)))
+    lanes.close()
