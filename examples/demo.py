@@ -57,7 +57,9 @@ def main() -> int:
         print(f"  ready; {HEAD} does not exist yet: {ask_rest(client, asked[:1]).text.strip()}")
 
         step(f"3. Upload 50 labelled images of each digit {CLASSES[0]}-{CLASSES[-1]} and tune a head on the base")
-        job = tune(client, archive(images[train[:250]], labels[train[:250]]))
+        first = archive(images[train[:250]], labels[train[:250]])
+        write_samples(PLACE, images, labels, first)
+        job = tune(client, first)
         report(client, job)
 
         step("4. Ask the new head, which went live by itself")
@@ -156,6 +158,13 @@ def archive(images: np.ndarray, labels: np.ndarray) -> bytes:
             Image.fromarray(image).save(file, "PNG")
             zipped.writestr(f"{label}/{index:04d}.png", file.getvalue())
     return buffer.getvalue()
+
+
+def write_samples(place: Path, images: np.ndarray, labels: np.ndarray, upload: bytes) -> None:
+    """What the README's calls send: an upload, a predict request, and an image file."""
+    (place / "digits-5-9.zip").write_bytes(upload)
+    (place / "request.json").write_text(json.dumps({"instances": images[:1, ..., np.newaxis].tolist()}))
+    Image.fromarray(images[np.flatnonzero(labels == 7)[0]]).save(place / "seven.png")
 
 
 def tune(client: httpx.Client, upload: bytes) -> dict:
@@ -264,8 +273,6 @@ def show_metrics(client: httpx.Client) -> None:
 
 def stay(server: subprocess.Popen[bytes], rest: int, rpc: int) -> None:
     """Leave the server up until it is interrupted, and say what to try."""
-    eight = json.dumps({"instances": digits()[0][:1, ..., np.newaxis].tolist()}, separators=(",", ":"))
-    (PLACE / "request.json").write_text(eight)
     print(f"""
 The server stays up: REST on {rest}, gRPC on {rpc}. Try, from another shell:
 
@@ -273,6 +280,7 @@ The server stays up: REST on {rest}, gRPC on {rpc}. Try, from another shell:
   curl -s -d @{PLACE}/request.json localhost:{rest}/v1/models/{HEAD}:predict
   curl -s localhost:{rest}/v1/jobs
   .venv/bin/graft models
+  .venv/bin/graft tune my-digits {PLACE}/digits-5-9.zip --base {BASE}
   open {PLACE}/models/{HEAD}/2/assets.extra/graft/report.html in a browser
 
 Ctrl-C ends it.""")

@@ -213,7 +213,7 @@ def _problem(problem: Mapping[str, Any], known: Sequence[str]) -> str:
     if problem["type"] != "extra_forbidden":
         return f"{location or 'recipe'}: {problem['msg']}"
     key = str(problem["loc"][-1])
-    meant = difflib.get_close_matches(key, known, n=1)
+    meant = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     return f"unknown key {location!r}" + (f", did you mean {meant[0]!r}?" if meant else "")
 
 

@@ -59,7 +59,7 @@ def run(arguments: Namespace) -> int:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         print(f"graft: {arguments.url} cannot be reached: {error}", file=sys.stderr)
     except OSError as error:
-        print(f"graft: {error}", file=sys.stderr)
+        print(f"graft: {error.filename}: {error.strerror}", file=sys.stderr)
     return 1
 
 
@@ -77,6 +77,11 @@ def _answer(response: httpx.Response) -> Any:
     lines = [str(problem.get("message", problem))]
     lines += [f"  {fault.get('place', '')}: {fault['message']}" for fault in problem.get("details", ())]
     raise ClientError("\n".join(lines))
+
+
+def _console() -> Console:
+    """Standard output; a pipe has no width to fit into, and what reads it wants whole names."""
+    return Console(width=None if sys.stdout.isatty() else 200)
 
 
 def _models(client: httpx.Client, arguments: Namespace) -> int:
@@ -97,7 +102,7 @@ def _models(client: httpx.Client, arguments: Namespace) -> int:
                 engine,
                 error,
             )
-    Console().print(table)
+    _console().print(table)
     return 0
 
 
@@ -136,7 +141,7 @@ def _jobs(client: httpx.Client, arguments: Namespace) -> int:
             table.add_row(
                 job["id"], job["head"], job["state"], job["phase"] or "", percent, str(version), gate, job["created"]
             )
-        Console().print(table)
+        _console().print(table)
         return 0
     if arguments.cancel:
         _answer(client.post(f"/v1/jobs/{arguments.job}:cancel"))
@@ -156,10 +161,14 @@ def _follow(client: httpx.Client, job_id: str) -> int:
     )
     with Progress(*columns) as progress:
         bar = progress.add_task("queued", total=100)
+        said = None
         for event in _events(client, job_id):
-            data = event.get("data", {})
-            progress.update(bar, description=data.get("phase") or event["type"], completed=data.get("percent"))
-            progress.console.print(f"{event['time']}  {event['message']}")
+            data, ended = event["data"], event["type"] == "job.succeeded"
+            description = data.get("phase") or event["type"].removeprefix("job.")
+            progress.update(bar, description=description, completed=100 if ended else data.get("percent"))
+            if event["message"] != said:
+                said = event["message"]
+                progress.console.print(f"{event['time']}  {said}", highlight=False, soft_wrap=True)
     job = _answer(client.get(f"/v1/jobs/{job_id}"))
     if job["state"] != "succeeded":
         raise ClientError(f"job {job_id} {job['state']}: {(job['error'] or {}).get('message', 'see its events')}")

@@ -208,6 +208,8 @@ class Models:
                     versions[version].state = VersionState.LOADING
                     self._start(self._load(versions[version]))
                 case Unload(version):
+                    # Before the step begins: until then others may act, and nothing may be unloaded twice.
+                    versions[version].state = VersionState.DRAINING
                     self._start(self._unload(versions[version]))
 
     def _snapshot(self, entry: _Entry) -> Snapshot:

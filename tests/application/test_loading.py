@@ -41,8 +41,8 @@ GOLDEN = GoldenPair("serving_default", {"x": X}, {"y": X * 2 + 1})
 class Yard:
     """A loader over a fake repository and engine."""
 
-    def __init__(self) -> None:
-        self.repository, self.engine, self.lanes = FakeRepository(), FakeEngine(), Lanes(1)
+    def __init__(self, repository: FakeRepository | None = None) -> None:
+        self.repository, self.engine, self.lanes = repository or FakeRepository(), FakeEngine(), Lanes(1)
         self.observer, limits = RecordingObserver(), BatchLimits(max_rows=8)
         self.graphs = SharedGraphs(self.engine, self.lanes, limits, self.observer)
         self.loader = Loader(self.repository, self.engine, self.graphs, limits)
@@ -184,13 +184,15 @@ def test_the_golden_pair_of_a_head_is_checked_through_its_base(yard: Yard) -> No
     yard.prepare(head)
 
 
-def test_a_load_that_breaks_in_an_unexpected_way_frees_the_graph_too(yard: Yard) -> None:
-    base = yard.put_base()
-    head = yard.put_head(routes={"serving_default": Route("features", "no form")})  # type: ignore[arg-type]
-    golden = GoldenPair("serving_default", {"x": X}, {"probabilities": X})
-    yard.repository.versions[head.id].golden = golden
-    with pytest.raises(Exception):  # noqa: B017, PT011 - whichever it is
-        yard.prepare(head, base)
+def test_a_load_that_breaks_in_an_unexpected_way_frees_the_graph_too() -> None:
+    class Breaking(FakeRepository):
+        def golden(self, listing: Listing) -> GoldenPair | None:
+            raise ZeroDivisionError
+
+    yard = Yard(Breaking())
+    with pytest.raises(ZeroDivisionError):
+        yard.prepare(yard.put("m", None, scaling_model()))
+    assert len(yard.engine.loaded) == 1
     assert yard.engine.open_graphs == []
 
 

@@ -53,6 +53,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return repository
 
 
+@pytest.fixture(scope="session")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with the digits base and the head on 5-9, as the preset makes them; not to be changed."""
+    repository = tmp_path_factory.mktemp("tuned")
+    command = [GRAFT, "train", "digits", "--repository", str(repository)]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return repository
+
+
 @pytest.fixture
 def repository(trained: Path, tmp_path: Path) -> Path:
     """A copy of it for one test."""

@@ -1,5 +1,5 @@
-"""Hand-written stand-ins for what the serving path needs from outside. ``test_engines_and_repositories_agree`` holds
-them against the real ones.
+"""Hand-written stand-ins for what the serving path needs from outside. The tests of the real engine and of the real
+repository run their contracts over these too, so that they are not kinder or harsher than the truth.
 """
 
 from __future__ import annotations

@@ -73,14 +73,10 @@ def _walk(model: Any) -> Iterator[tuple[str, Any]]:
 
 def _stage_ends(model: Any, found: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
     output = model.outputs[0]
-    kinds = {layer.name: type(layer).__name__ for layer in model.layers}
     # What computes the answer itself is no feature: the last layer with weights, and what follows it.
-    last_weighted = max((at for at, (name, _) in enumerate(found) if model.get_layer(name).weights), default=len(found))
-    inner = [
-        (name, tensor)
-        for name, tensor in found[:last_weighted]
-        if tensor is not output and kinds.get(name) not in PASSIVE and _is_usable(tensor)
-    ]
+    weighted = {layer.name for layer in model.layers if layer.weights}
+    last_weighted = max((at for at, (name, _) in enumerate(found) if name in weighted), default=len(found))
+    inner = [(name, tensor) for name, tensor in found[:last_weighted] if tensor is not output and _is_usable(tensor)]
     ends: list[tuple[str, Any]] = []
     for name, tensor in inner:
         same_numbers = ends and _width(ends[-1][1]) == _width(tensor) <= WIDEST_FLAT
@@ -92,6 +88,8 @@ def _stage_ends(model: Any, found: Sequence[tuple[str, Any]]) -> list[tuple[str,
 
 
 def _is_usable(tensor: Any) -> bool:
+    if type(tensor._keras_history.operation).__name__ in PASSIVE:
+        return False
     sizes = tensor.shape[1:]
     return 1 <= len(sizes) <= 3 and None not in sizes and str(tensor.dtype).startswith(("float", "bfloat"))
 

@@ -1,0 +1,432 @@
+"""A repository in a directory: what is a version there, what is wrong with it, and what must not disturb the others."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pytest
+from published import SAVED_MODEL, arrays, write_files, write_version
+from serving_fakes import FakeRepository, base_manifest, full_manifest, head_manifest, head_of
+
+from service.adapters.repositories import DirectoryRepository
+from service.application.ports import GoldenPair, Listing, Repository
+from service.domain.artifact import GOLDEN, HEAD, MANIFEST, Manifest
+from service.domain.errors import ModelFailed
+from service.domain.heads import Head
+
+PAIR = GoldenPair("serving_default", {"x": np.ones((2, 3), np.float32)}, {"y": np.zeros((2, 3), np.float32)})
+LABELS = ("a", "b")
+
+
+def numbers(repository: Repository) -> dict[str, list[int]]:
+    return {model: [one.id.version for one in listings] for model, listings in repository.scan().items()}
+
+
+def only(repository: Repository) -> Listing:
+    ((listing,),) = repository.scan().values()
+    return listing
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> DirectoryRepository:
+    return DirectoryRepository(tmp_path)
+
+
+def plain(directory: Path) -> Path:
+    write_files(directory, SAVED_MODEL)
+    return directory
+
+
+# --- What fake and real have in common --------------------------------------------------------------------------------
+
+
+class Shelf(Protocol):
+    """A repository, and a way to put versions into it."""
+
+    repository: Repository
+
+    def put(self, model: str, version: int, manifest: Manifest | None, head: Head | None, golden: GoldenPair | None) -> None: ...
+
+    def remove(self, model: str, version: int) -> None: ...
+
+    def damage(self, model: str, version: int) -> None: ...
+
+    def lose(self) -> None: ...
+
+
+class FakeShelf:
+    def __init__(self, _: Path) -> None:
+        self.repository = FakeRepository()
+
+    def put(
+        self, model: str, version: int, manifest: Manifest | None, head: Head | None, golden: GoldenPair | None
+    ) -> None:
+        self.repository.put(model, version, manifest, head=head, golden=golden)
+
+    def remove(self, model: str, version: int) -> None:
+        self.repository.remove(model, version)
+
+    def damage(self, model: str, version: int) -> None:
+        next(one for name, one in self.repository.versions.items() if name.model == model).damage = "it differs"
+
+    def lose(self) -> None:
+        self.repository.unreachable = True
+
+
+class DirectoryShelf:
+    def __init__(self, root: Path) -> None:
+        self._root, self.repository = root, DirectoryRepository(root)
+
+    def put(
+        self, model: str, version: int, manifest: Manifest | None, head: Head | None, golden: GoldenPair | None
+    ) -> None:
+        directory = self._root / model / str(version)
+        shutil.rmtree(directory, ignore_errors=True)
+        if manifest is None:
+            plain(directory)
+        else:
+            write_version(directory, manifest, head=head, golden=golden)
+
+    def remove(self, model: str, version: int) -> None:
+        shutil.rmtree(self._root / model / str(version))
+
+    def damage(self, model: str, version: int) -> None:
+        write_files(self._root / model / str(version), {"saved_model.pb": b"another"})
+
+    def lose(self) -> None:
+        shutil.rmtree(self._root)
+
+
+@pytest.fixture(params=[FakeShelf, DirectoryShelf])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
+    return request.param(tmp_path)
+
+
+def test_contract_versions_come_by_model_and_in_order(shelf: Shelf) -> None:
+    assert shelf.repository.scan() == {}
+    for model, version in (("b", 10), ("b", 9), ("a", 1)):
+        shelf.put(model, version, None, None, None)
+    assert numbers(shelf.repository) == {"a": [1], "b": [9, 10]}
+    shelf.remove("a", 1)
+    assert numbers(shelf.repository) == {"b": [9, 10]}
+
+
+def test_contract_a_version_is_the_same_until_it_changes(shelf: Shelf) -> None:
+    shelf.put("m", 1, None, None, None)
+    first = only(shelf.repository)
+    assert only(shelf.repository) == first
+    shelf.put("m", 1, base_manifest("d"), None, None)
+    second = only(shelf.repository)
+    assert second.id == first.id
+    assert second.stamp != first.stamp
+    assert second.manifest is not None
+
+
+def test_contract_a_heads_weights_and_a_golden_pair_come_back_as_they_were_put(shelf: Shelf) -> None:
+    head = head_of(LABELS)
+    shelf.put("h", 1, head_manifest("d", "b", LABELS), head, PAIR)
+    listing = only(shelf.repository)
+    back, pair = shelf.repository.head(listing), shelf.repository.golden(listing)
+    assert back.labels == LABELS
+    assert back.weights.tolist() == head.weights.tolist()
+    assert back.bias.tolist() == head.bias.tolist()
+    assert pair is not None
+    assert pair.signature == PAIR.signature
+    assert {alias: array.tolist() for alias, array in pair.outputs.items()} == {"y": PAIR.outputs["y"].tolist()}
+    assert shelf.repository.damage(listing) is None
+
+
+def test_contract_what_a_version_does_not_have_is_said_so(shelf: Shelf) -> None:
+    shelf.put("h", 1, head_manifest("d", "b", LABELS), None, None)
+    listing = only(shelf.repository)
+    assert shelf.repository.golden(listing) is None
+    with pytest.raises(ModelFailed):
+        shelf.repository.head(listing)
+
+
+def test_contract_damage_and_disappearance_are_seen(shelf: Shelf) -> None:
+    shelf.put("m", 1, full_manifest("d"), None, None)
+    listing = only(shelf.repository)
+    shelf.damage("m", 1)
+    assert shelf.repository.damage(listing)
+    shelf.remove("m", 1)
+    assert shelf.repository.damage(listing)
+
+
+def test_contract_a_repository_out_of_reach_is_an_error_and_not_an_empty_one(shelf: Shelf) -> None:
+    shelf.put("m", 1, None, None, None)
+    shelf.lose()
+    with pytest.raises(OSError, match=r".+"):
+        shelf.repository.scan()
+
+
+# --- What is a version ------------------------------------------------------------------------------------------------
+
+
+def test_only_directories_named_by_numbers_are_versions(repository: DirectoryRepository, tmp_path: Path) -> None:
+    for name in ("1", "20", ".30", "tmp", "1.2", "v1", "-4", "+5", " 6", "7 ", "٨", "²", "1e3", "0x1"):
+        plain(tmp_path / "m" / name)
+    (tmp_path / "m" / "99").write_text("a file")
+    (tmp_path / "file").write_text("not a model")
+    plain(tmp_path / ".hidden" / "1")
+    (tmp_path / "empty").mkdir()
+    assert numbers(repository) == {"m": [1, 20]}
+
+
+def test_numbers_go_as_far_as_a_version_on_the_wire_does(repository: DirectoryRepository, tmp_path: Path) -> None:
+    for name in ("0", str(2**63 - 1), str(2**63), "9" * 200):
+        plain(tmp_path / "m" / name)
+    assert numbers(repository) == {"m": [0, 2**63 - 1]}
+
+
+def test_of_two_directories_with_one_number_the_plain_one_is_served_and_a_warning_given_once(
+    repository: DirectoryRepository, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("001", "1", "01"):
+        plain(tmp_path / "m" / name)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert only(repository).directory == tmp_path / "m" / "1"
+    assert len(caplog.records) == 2, "one for each that is passed over"
+    assert len({only(repository).stamp for _ in range(3)}) == 1, "and it does not look changed at every look"
+
+
+def test_a_number_with_zeros_in_front_is_that_number(repository: DirectoryRepository, tmp_path: Path) -> None:
+    plain(tmp_path / "m" / "00000123")
+    assert numbers(repository) == {"m": [123]}
+
+
+def test_a_link_to_a_directory_is_followed(repository: DirectoryRepository, tmp_path: Path) -> None:
+    plain(tmp_path / ".store" / "m" / "1")
+    (tmp_path / "m").symlink_to(tmp_path / ".store" / "m")
+    (tmp_path / ".store" / "m" / "2").symlink_to("1")
+    assert numbers(repository) == {"m": [1, 2]}
+
+
+def test_links_in_a_circle_and_into_nothing_disturb_nobody(repository: DirectoryRepository, tmp_path: Path) -> None:
+    plain(tmp_path / "m" / "1")
+    for place in (tmp_path / "m" / "2", tmp_path / "circle"):
+        place.symlink_to(place)
+    for place in (tmp_path / "m" / "3", tmp_path / "dangling"):
+        place.symlink_to(tmp_path / "nowhere")
+    assert numbers(repository) == {"m": [1]}
+
+
+def test_a_name_that_is_no_text_is_passed_over(repository: DirectoryRepository, tmp_path: Path) -> None:
+    """It could be written on no page and in no answer, and would break the page for all the others."""
+    os.makedirs(os.fsencode(tmp_path) + b"/caf\xe9/1")
+    plain(tmp_path / "café" / "1")
+    assert numbers(repository) == {"café": [1]}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
+def test_a_model_that_may_not_be_read_keeps_what_it_had_and_the_others_go_on(
+    repository: DirectoryRepository, tmp_path: Path
+) -> None:
+    plain(tmp_path / "m" / "1")
+    plain(tmp_path / "locked" / "1")
+    assert numbers(repository) == {"locked": [1], "m": [1]}
+    (tmp_path / "locked").chmod(0)
+    try:
+        plain(tmp_path / "m" / "2")
+        assert numbers(repository) == {"locked": [1], "m": [1, 2]}
+    finally:
+        (tmp_path / "locked").chmod(0o755)
+
+
+def test_versions_that_come_and_go_during_a_look_do_not_break_it(repository: DirectoryRepository, tmp_path: Path) -> None:
+    plain(tmp_path / "m" / "1")
+    stop = threading.Event()
+
+    def coming_and_going() -> None:
+        while not stop.is_set():
+            write_version(tmp_path / "m" / "2", full_manifest("d"))
+            write_version(tmp_path / "n" / "1", full_manifest("d"))
+            shutil.rmtree(tmp_path / "m" / "2")
+            shutil.rmtree(tmp_path / "n")
+
+    thread = threading.Thread(target=coming_and_going)
+    thread.start()
+    try:
+        for _ in range(300):
+            assert 1 in numbers(repository)["m"]
+    finally:
+        stop.set()
+        thread.join()
+
+
+# --- What is wrong with a version -------------------------------------------------------------------------------------
+
+
+def test_a_plain_saved_model_has_no_manifest_and_no_problem(repository: DirectoryRepository, tmp_path: Path) -> None:
+    plain(tmp_path / "m" / "1")
+    listing = only(repository)
+    assert (listing.manifest, listing.problem) == (None, None)
+    assert repository.damage(listing) is None
+    assert repository.golden(listing) is None
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        ({}, "this is not a SavedModel, or not all of it yet"),
+        ({"variables/variables.index": b""}, "not a SavedModel"),
+        ({**SAVED_MODEL, str(GOLDEN): b""}, "was not completely written or copied"),
+        ({**SAVED_MODEL, str(MANIFEST): b"{"}, "the manifest cannot be read"),
+        ({**SAVED_MODEL, str(MANIFEST): b""}, "the manifest cannot be read"),
+        ({**SAVED_MODEL, str(MANIFEST): b"\xff\xfe"}, "utf-8"),
+        ({**SAVED_MODEL, str(MANIFEST): b"[" * 100_000}, "the manifest cannot be read"),
+        ({**SAVED_MODEL, str(MANIFEST): b'{"format": "graft/v9"}'}, "not a manifest of format graft/v1"),
+        ({**SAVED_MODEL, str(MANIFEST / "directory"): b""}, "directory"),
+        ({**SAVED_MODEL, "assets.extra": b"a file"}, "irectory"),
+    ],
+)
+def test_what_is_not_whole_is_listed_with_its_problem(
+    repository: DirectoryRepository, tmp_path: Path, files: dict[str, bytes], problem: str
+) -> None:
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    write_files(tmp_path / "m" / "1", files)
+    listing = only(repository)
+    assert listing.manifest is None
+    assert listing.problem is not None
+    assert problem in listing.problem
+
+
+@pytest.mark.parametrize("change", ["saved_model.pb", "variables/variables.index", str(MANIFEST)])
+def test_a_change_in_place_gives_another_stamp(repository: DirectoryRepository, tmp_path: Path, change: str) -> None:
+    write_version(tmp_path / "m" / "1", full_manifest("d"))
+    before = only(repository)
+    file = tmp_path / "m" / "1" / change
+    file.write_bytes(file.read_bytes() + b" ")
+    assert only(repository).stamp != before.stamp
+
+
+def test_a_version_that_is_completed_later_is_read_again(repository: DirectoryRepository, tmp_path: Path) -> None:
+    (tmp_path / "m" / "1" / "variables").mkdir(parents=True)
+    assert only(repository).problem
+    plain(tmp_path / "m" / "1")
+    assert only(repository).problem is None
+
+
+# --- Damage -----------------------------------------------------------------------------------------------------------
+
+
+def published(root: Path, repository: DirectoryRepository) -> Listing:
+    write_version(root / "m" / "1", full_manifest("d"), golden=PAIR)
+    return only(repository)
+
+
+@pytest.mark.parametrize("path", ["saved_model.pb", "variables/variables.index", str(GOLDEN)])
+@pytest.mark.parametrize("how", ["changed", "removed", "a directory"])
+def test_a_file_that_is_not_what_was_published_is_damage(
+    repository: DirectoryRepository, tmp_path: Path, path: str, how: str
+) -> None:
+    listing = published(tmp_path, repository)
+    file = tmp_path / "m" / "1" / path
+    if how == "changed":
+        file.write_bytes(file.read_bytes()[:-1] + b"!")
+    else:
+        file.unlink()
+    if how == "a directory":
+        file.mkdir()
+    damage = repository.damage(listing)
+    assert damage is not None
+    assert path in damage
+
+
+def with_files(listing: Listing, files: dict[str, str], rename: Callable[[Manifest], Manifest] = lambda m: m) -> Listing:
+    """The listing as if its manifest named other files, and was named after them."""
+    from service.domain.artifact import content_digest
+
+    assert listing.manifest is not None
+    return replace(listing, manifest=rename(replace(listing.manifest, files=files, digest=content_digest(files))))
+
+
+@pytest.mark.parametrize("path", ["../../secret", "/etc/hostname", "variables/../../../secret", "link", "circle", "a\0b", "x" * 5000])
+def test_a_manifest_that_names_files_elsewhere_is_damage_and_no_surprise(
+    repository: DirectoryRepository, tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "secret").write_text("s")
+    listing = published(tmp_path, repository)
+    (tmp_path / "m" / "1" / "link").symlink_to(tmp_path / "secret")
+    (tmp_path / "m" / "1" / "circle").symlink_to("circle")
+    assert listing.manifest is not None
+    assert repository.damage(with_files(listing, {**listing.manifest.files, path: "0" * 64}))
+
+
+def test_a_version_under_a_borrowed_name_is_damage(repository: DirectoryRepository, tmp_path: Path) -> None:
+    """Graphs are shared by digest: whoever could claim another's would be answered by its graph."""
+    listing = published(tmp_path, repository)
+    assert listing.manifest is not None
+    borrowed = replace(listing, manifest=replace(listing.manifest, digest="0" * 64))
+    assert repository.damage(borrowed) == "the manifest's digest is not that of its files"
+
+
+@pytest.mark.parametrize("path", ["saved_model.pb", "variables/variables.index"])
+def test_a_file_that_decides_answers_but_is_not_in_the_manifest_is_damage(
+    repository: DirectoryRepository, tmp_path: Path, path: str
+) -> None:
+    listing = published(tmp_path, repository)
+    assert listing.manifest is not None
+    rest = {name: digest for name, digest in listing.manifest.files.items() if name != path}
+    assert f"{path} is not in the manifest" in str(repository.damage(with_files(listing, rest)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK", b"PK\x03\x04" + b"\0" * 40, b"no archive", arrays(weights=np.ones((2, 3)))[:-30], arrays()],
+)
+def test_weights_and_pairs_that_cannot_be_read_are_a_failed_model(
+    repository: DirectoryRepository, tmp_path: Path, content: bytes
+) -> None:
+    manifest = replace(head_manifest("d", "b", LABELS), files={str(GOLDEN): ""})
+    write_version(tmp_path / "h" / "1", manifest, files={**SAVED_MODEL, str(HEAD): content, str(GOLDEN): content})
+    listing = only(repository)
+    with pytest.raises(ModelFailed):
+        repository.head(listing)
+    if content != arrays():
+        with pytest.raises(ModelFailed):
+            repository.golden(listing)
+
+
+def test_an_archive_of_objects_is_not_unpickled(repository: DirectoryRepository, tmp_path: Path) -> None:
+    content = arrays(weights=np.array([{"a": 1}], dtype=object), bias=np.ones(1))
+    write_version(tmp_path / "h" / "1", head_manifest("d", "b", LABELS), files={str(HEAD): content})
+    with pytest.raises(ModelFailed):
+        repository.head(only(repository))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"weights": np.ones((3, 3)), "bias": np.ones(3)},
+        {"weights": np.ones((2, 3)), "bias": np.ones(3)},
+        {"weights": np.ones(2), "bias": np.ones(2)},
+        {"bias": np.ones(2)},
+        {"weights": np.array([["a"], ["b"]]), "bias": np.ones(2)},
+    ],
+)
+def test_parts_that_make_no_head_for_these_labels_are_a_failed_model(
+    repository: DirectoryRepository, tmp_path: Path, parts: dict[str, np.ndarray]
+) -> None:
+    write_version(tmp_path / "h" / "1", head_manifest("d", "b", LABELS), files={str(HEAD): arrays(**parts)})
+    with pytest.raises(ModelFailed, match="does not hold a head"):
+        repository.head(only(repository))
+
+
+def test_a_golden_pair_with_a_part_of_another_name_is_a_failed_model(
+    repository: DirectoryRepository, tmp_path: Path
+) -> None:
+    write_version(
+        tmp_path / "m" / "1", full_manifest("d"), files={**SAVED_MODEL, str(GOLDEN): arrays(**{"other/inputs/x": np.ones(1)})}
+    )
+    with pytest.raises(ModelFailed, match="no part of a golden pair"):
+        repository.golden(only(repository))
