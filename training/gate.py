@@ -7,7 +7,7 @@ decides and has no effects; whether a verdict keeps a candidate from being publi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question with its figures. ``decides`` is the verdict when it is not passed."""
+    """One question with its figures."""
 
     name: str
     passed: bool
@@ -34,6 +34,9 @@ class Check:
     limit: float
     reason: str
     decides: Verdict = Verdict.REJECTED
+    """The verdict when it is not passed."""
+    waivable: bool = True
+    """Whether ``gate.mode: record`` lets it pass: quality may be traded, an export that answers wrongly may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,14 @@ class Decision:
             "publish": self.publish,
             "reasons": [check.reason for check in self.checks if not check.passed],
             "checks": [
-                {key: value for key, value in asdict(check).items() if key != "decides"} for check in self.checks
+                {
+                    "name": check.name,
+                    "passed": check.passed,
+                    "value": check.value,
+                    "limit": check.limit,
+                    "reason": check.reason,
+                }
+                for check in self.checks
             ],
         }
 
@@ -61,8 +71,9 @@ class Decision:
 def decide(checks: Sequence[Check], mode: str) -> Decision:
     """Rejected if any check that was not passed rejects, else insufficient if any says so, else passed."""
     failed = {check.decides for check in checks if not check.passed}
+    waived = mode != "enforce" and all(check.passed or check.waivable for check in checks)
     verdict = next((v for v in (Verdict.REJECTED, Verdict.INSUFFICIENT) if v in failed), Verdict.PASSED)
-    return Decision(verdict, mode, mode != "enforce" or verdict is not Verdict.REJECTED, tuple(checks))
+    return Decision(verdict, mode, waived or verdict is not Verdict.REJECTED, tuple(checks))
 
 
 def better_than_majority(candidate: Mapping[str, Any], majority: Mapping[str, Any]) -> Check:
@@ -90,20 +101,20 @@ def same_in_fresh_process(largest_difference: float) -> Check:
     """Whether a new process that loads the export gets the answers it was made to give."""
     passed = largest_difference <= PARITY_LIMIT
     reason = f"a fresh process differs by {largest_difference:.2g} of the spread; the limit is {PARITY_LIMIT:g}"
-    return Check("parity_fresh_process", passed, largest_difference, PARITY_LIMIT, reason)
+    return Check("parity_fresh_process", passed, largest_difference, PARITY_LIMIT, reason, waivable=False)
 
 
 def head_equals_graph(largest_difference: float) -> Check:
     """Whether the head's own numbers, applied to features, give the exported graph's probabilities."""
     passed = largest_difference <= PARITY_LIMIT
     reason = f"head and graph differ by {largest_difference:.2g} in probability; the limit is {PARITY_LIMIT:g}"
-    return Check("parity_head_and_graph", passed, largest_difference, PARITY_LIMIT, reason)
+    return Check("parity_head_and_graph", passed, largest_difference, PARITY_LIMIT, reason, waivable=False)
 
 
 def stored_once(ratio: float) -> Check:
     """Whether each weight is written once: bytes of the variables' file to bytes of the weights."""
     reason = f"the stored variables are {ratio:.2f} times the weights; the limit is {SIZE_LIMIT:g}"
-    return Check("stored_once", ratio <= SIZE_LIMIT, ratio, SIZE_LIMIT, reason)
+    return Check("stored_once", ratio <= SIZE_LIMIT, ratio, SIZE_LIMIT, reason, waivable=False)
 
 
 def enough_test_items(items: int, fewest_of_a_class: int) -> list[Check]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
+from service.domain.errors import InvalidInput
+from service.domain.jobs import check_head_name
 from training.errors import BadTask
 
 FILE = "task.json"
@@ -65,6 +67,7 @@ def read_task(workdir: Path) -> Task:
         if unknown:
             raise BadTask(f"{path} says something unknown: {', '.join(unknown)}")
         dataset = _dataset(raw["dataset"])
+        check_head_name(str(raw["head"]))
         return Task(
             job_id=str(raw["job_id"]),
             head=str(raw["head"]),
@@ -81,7 +84,7 @@ def read_task(workdir: Path) -> Task:
         )
     except OSError as error:
         raise BadTask(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidInput) as error:
         raise BadTask(f"{path} is not a task: {error!r}") from error
 
 

@@ -266,7 +266,9 @@ def test_a_generated_example_may_fail_and_a_given_one_must_not(shelf: Shelf) -> 
         raise InvalidInput("never")
 
     x = spec("x", (None, 1))
-    shelf.engine.models[HERE] = FakeModel({"s": signature([x], [x]), "t": signature([x], [x])}, dict.fromkeys("st", picky))
+    shelf.engine.models[HERE] = FakeModel(
+        {"s": signature([x], [x]), "t": signature([x], [x])}, dict.fromkeys("st", picky)
+    )
     shared = shelf.graphs.acquire("k", HERE, published=True)
     shared.warm_up("s", None, 8)
     with pytest.raises(InvalidInput):

@@ -94,7 +94,10 @@ def test_a_plain_model_that_changed_is_another_graph_and_a_published_one_is_name
     first = yard.prepare(yard.put("plain", None, scaling_model()))
     second = yard.prepare(yard.put("plain", None, scaling_model()))
     assert first.shared is not second.shared
-    one, two = yard.put("one", full_manifest("d"), scaling_model()), yard.put("two", full_manifest("d"), scaling_model())
+    one, two = (
+        yard.put("one", full_manifest("d"), scaling_model()),
+        yard.put("two", full_manifest("d"), scaling_model()),
+    )
     assert yard.prepare(one).shared is yard.prepare(two).shared
 
 
@@ -179,7 +182,9 @@ def test_the_golden_pair_of_a_head_is_checked_through_its_base(yard: Yard) -> No
     other_base = yard.put_base(scaling_model(3.0))
     right = HEAD.answer(X * 2 + 1, AnswerForm.PREDICT)["probabilities"]
     golden = GoldenPair("serving_default", {"x": X}, {"probabilities": right})
-    head = yard.put("head", head_manifest("h", "base-1", LABELS), head_model(scaling_model(), HEAD), head=HEAD, golden=golden)
+    head = yard.put(
+        "head", head_manifest("h", "base-1", LABELS), head_model(scaling_model(), HEAD), head=HEAD, golden=golden
+    )
     assert "not reproduced" in yard.refusal(head, other_base)
     yard.prepare(head)
 
@@ -263,6 +268,8 @@ async def test_no_rows_in_give_no_rows_out_without_a_run(yard: Yard) -> None:
 
 async def test_an_empty_batch_with_an_output_that_numpy_has_no_type_for_is_the_graphs_to_answer(yard: Yard) -> None:
     x = spec("x", (None, 3))
-    half = FakeModel({"serving_default": signature([x], [spec("y", (None, 3), "DT_BFLOAT16")])}, {"serving_default": dict})
+    half = FakeModel(
+        {"serving_default": signature([x], [spec("y", (None, 3), "DT_BFLOAT16")])}, {"serving_default": dict}
+    )
     online = yard.prepare(yard.put("brain", None, half))
     assert (await online.endpoint("serving_default").call({"x": X[:0]}))["x"].shape == (0, 3)

@@ -83,9 +83,8 @@ async def test_a_deadline_ends_the_wait_and_lets_the_version_go(bench: Bench) ->
 
 @pytest.mark.parametrize("timeout_s", [0, -1.5])
 async def test_a_deadline_that_has_passed_already_is_one_too(bench: Bench, timeout_s: float) -> None:
-    with pytest.raises(DeadlineExceeded):
-        with bench.predictor.call(ModelRef("m"), "", "grpc") as call:
-            await call.run(ROW, timeout_s)
+    with pytest.raises(DeadlineExceeded), bench.predictor.call(ModelRef("m"), "", "grpc") as call:
+        await call.run(ROW, timeout_s)
 
 
 async def test_a_client_that_leaves_is_told_as_such(bench: Bench) -> None:

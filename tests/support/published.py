@@ -45,7 +45,11 @@ def write_version(
     if golden is not None:
         sides = {"inputs": golden.inputs, "outputs": golden.outputs}
         contents[str(GOLDEN)] = arrays(
-            **{f"{golden.signature}/{side}/{alias}": array for side, named in sides.items() for alias, array in named.items()}
+            **{
+                f"{golden.signature}/{side}/{alias}": array
+                for side, named in sides.items()
+                for alias, array in named.items()
+            }
         )
     write_files(directory, contents)
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}

@@ -18,7 +18,15 @@ from training.evaluate import (
     probability_figures,
     wilson,
 )
-from training.gate import Check, Verdict, better_than_majority, decide, enough_test_items, not_worse_than_current
+from training.gate import (
+    Check,
+    Verdict,
+    better_than_majority,
+    decide,
+    enough_test_items,
+    not_worse_than_current,
+    same_in_fresh_process,
+)
 from training.report import comparison
 from training.seeds import child_seed
 from training.split import SealBroken, SealedTest, divide
@@ -107,6 +115,8 @@ def test_better_than_majority(right: int, passed: bool) -> None:
         ([Check("a", True, 0, 0, "")], "enforce", Verdict.PASSED, True),
         ([Check("a", False, 0, 0, "")], "enforce", Verdict.REJECTED, False),
         ([Check("a", False, 0, 0, "")], "record", Verdict.REJECTED, True),
+        ([same_in_fresh_process(1e-3)], "record", Verdict.REJECTED, False),
+        ([same_in_fresh_process(1e-6)], "enforce", Verdict.PASSED, True),
         (enough_test_items(99, 20), "enforce", Verdict.INSUFFICIENT, True),
         (enough_test_items(100, 4), "enforce", Verdict.INSUFFICIENT, True),
         (enough_test_items(100, 5), "enforce", Verdict.PASSED, True),

@@ -105,6 +105,7 @@ def test_bad_data_fails_with_every_fault(base_repository, tmp_path: Path, start_
         ({"base_directory": "/nowhere"}, "bad_base"),
         ({"dataset_file": "/nowhere"}, "bad_task"),
         ({"surprise": 1}, "bad_task"),
+        ({"head": "../elsewhere"}, "bad_task"),
     ],
 )
 def test_what_cannot_work_fails_at_once(

@@ -21,7 +21,7 @@ DEFAULT_C = 1.0
 FOLDS, REPEATS = 5, 3
 SMALL_CLASS = 50
 """Below this many training items of the smallest class one division into folds decides too little."""
-SEARCH_ITERATIONS, FINAL_ITERATIONS = 60, 200
+SEARCH_ITERATIONS, FINAL_ITERATIONS = 100, 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from service.domain.tensors import Array, Signature, Tensors, TensorSpec
 
 _INIT_OP_SIGNATURES = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
 _SERVE = "serve"
+_HEADING = "Graph execution error:"
 
 
 class TensorFlowEngine:
@@ -38,7 +39,7 @@ class TensorFlowEngine:
             loaded = tf.saved_model.load(str(directory), tags=[_SERVE])
             functions = {name: loaded.signatures[name] for name in signatures}
         except Exception as error:  # TensorFlow raises anything from OSError to KeyError for broken files
-            raise ModelFailed(f"TensorFlow cannot load it: {_first_line(error)}") from error
+            raise ModelFailed(f"TensorFlow cannot load it: {_gist(error)}") from error
         return TensorFlowGraph(tf, loaded, functions, signatures)
 
     def _tensorflow(self) -> Any:
@@ -74,11 +75,11 @@ class TensorFlowGraph:
             outputs = self._functions[signature](**tensors)
             return {alias: tensor.numpy() for alias, tensor in outputs.items()}
         except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
-            raise InvalidInput(_first_line(error)) from error
+            raise InvalidInput(_gist(error)) from error
         except (TypeError, ValueError) as error:
-            raise InvalidInput(f"the graph does not take these inputs: {_first_line(error)}") from error
+            raise InvalidInput(f"the graph does not take these inputs: {_gist(error)}") from error
         except tf.errors.OpError as error:
-            raise ModelFailed(_first_line(error)) from error
+            raise ModelFailed(_gist(error)) from error
 
     def close(self) -> None:
         """Free it, and give the memory back to the system: freed arenas would else look like a leak at each swap."""
@@ -126,10 +127,14 @@ def _shape(proto: Any) -> tuple[int | None, ...] | None:
     return tuple(None if dim.size < 0 else int(dim.size) for dim in proto.dim)
 
 
-def _first_line(error: BaseException) -> str:
-    """TensorFlow's messages go on for pages of graph definition; the first lines say what happened."""
+def _gist(error: BaseException) -> str:
+    """What happened, out of a message that goes on for pages about where in the graph and in whose Python it did."""
     text = getattr(error, "message", None) or str(error) or repr(error)
-    return "; ".join(line.strip() for line in str(text).splitlines()[:2] if line.strip())[:1000]
+    before_node = str(text).partition("[[{{node")[0].partition("[Op:")[0]
+    lines = [line.strip() for line in before_node.splitlines() if line.strip()]
+    # After this heading come the node and its stack trace, and only then, last, what went wrong.
+    told = lines[-1:] if lines[:1] == [_HEADING] else lines[:2]
+    return "; ".join(told)[:1000]
 
 
 def _trim_heap() -> None:

@@ -1,0 +1,154 @@
+"""The metrics page: what appears with a model, what goes with it, and that clients cannot make it grow."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.adapters.prometheus import Metrics
+from service.domain.jobs import JobState
+from service.domain.versions import VersionId
+
+DIGEST, OTHER = "ab" * 32, "cd" * 32
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+def samples(metrics: Metrics, name: str) -> dict[tuple[tuple[str, str], ...], float]:
+    """Every sample of one name, by its labels."""
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {
+        tuple(sorted(one.labels.items())): one.value
+        for family in families
+        for one in family.samples
+        if one.name == name
+    }
+
+
+def series(metrics: Metrics) -> int:
+    return sum(len(family.samples) for family in text_string_to_metric_families(metrics.render().decode()))
+
+
+def answer(metrics: Metrics, model: str, version: int | None, signature: str, outcome: str = "ok") -> None:
+    metrics.began("rest")
+    metrics.answered(model, version, signature, "rest", outcome, 0.01)
+
+
+def use(metrics: Metrics, version: VersionId, graph: str = DIGEST) -> None:
+    """All that happens around one version of one graph."""
+    metrics.graph_loaded(graph, 1.0)
+    metrics.version_live(version, "base", graph, 1.0)
+    answer(metrics, version.model, version.version, "serving_default")
+    answer(metrics, version.model, version.version, "serving_default", "InvalidInput")
+    answer(metrics, version.model, version.version, "whatever", "SignatureNotFound")
+    metrics.batch_ran(graph, "serving_default", 3, 2, 0.001, 0.002)
+
+
+def test_what_happens_is_on_the_page(metrics: Metrics) -> None:
+    use(metrics, VersionId("m", 1))
+    requests = samples(metrics, "graft_requests_total")
+    labels = {"door": "rest", "model": "m", "outcome": "ok", "signature": "serving_default", "version": "1"}
+    assert requests[tuple(sorted(labels.items()))] == 1
+    assert samples(metrics, "graft_loaded_graphs") == {(): 1}
+    assert list(samples(metrics, "graft_version_live").values()) == [1]
+    assert list(samples(metrics, "graft_batch_requests_total").values()) == [2]
+    assert list(samples(metrics, "graft_batch_rows_sum").values()) == [3]
+
+
+@pytest.mark.parametrize("graph", [DIGEST, f"features-of:{DIGEST}", "plain:m@1:stamp", "plain:a:b@1:stamp"])
+def test_a_version_and_its_graph_leave_nothing_behind(metrics: Metrics, graph: str) -> None:
+    use(metrics, VersionId("m", 1), graph)
+    metrics.version_gone(VersionId("m", 1))
+    metrics.graph_freed(graph)
+    before = series(metrics)
+    for number in range(2, 6):
+        use(metrics, VersionId("m", number), graph)
+        metrics.version_gone(VersionId("m", number))
+        metrics.graph_freed(graph)
+    assert series(metrics) == before
+    assert samples(metrics, "graft_loaded_graphs") == {(): 0}
+    page = [line for line in metrics.render().decode().splitlines() if not line.startswith("python_info")]
+    assert not [line for line in page if 'version="' in line or 'graph="' in line]
+
+
+def test_only_the_version_that_went_is_forgotten(metrics: Metrics) -> None:
+    use(metrics, VersionId("m", 1), DIGEST)
+    use(metrics, VersionId("m", 2), OTHER)
+    metrics.version_gone(VersionId("m", 1))
+    metrics.graph_freed(DIGEST)
+    assert {dict(labels)["version"] for labels in samples(metrics, "graft_request_seconds_count")} == {"2"}
+    assert {dict(labels)["graph"] for labels in samples(metrics, "graft_graph_loaded")} == {OTHER[:12]}
+
+
+def test_graphs_whose_short_names_are_the_same_can_both_go(metrics: Metrics) -> None:
+    """A model's name may hold a colon, and digests are only shown by their beginning."""
+    for one, other in ((DIGEST, DIGEST[:12] + OTHER), ("plain:a:b@1:s", "plain:a:b@1:t")):
+        metrics.graph_loaded(one, 1)
+        metrics.graph_loaded(other, 1)
+        metrics.graph_freed(one)
+        metrics.graph_freed(other)
+    assert samples(metrics, "graft_loaded_graphs") == {(): 0}
+    assert samples(metrics, "graft_graph_loaded") == {}
+
+
+def test_plain_models_with_colons_in_their_names_are_told_apart(metrics: Metrics) -> None:
+    metrics.graph_loaded("plain:a:b@1:stamp", 1)
+    metrics.graph_loaded("plain:a:c@1:stamp", 1)
+    assert {dict(labels)["graph"] for labels in samples(metrics, "graft_graph_loaded")} == {
+        "plain:a:b@1",
+        "plain:a:c@1",
+    }
+
+
+def test_clients_cannot_make_the_page_grow(metrics: Metrics) -> None:
+    """Models, versions and signatures that are not there have no names on it."""
+    use(metrics, VersionId("m", 1))
+    answer(metrics, "nobody", None, "serving_default", "ModelNotFound")
+    before = series(metrics)
+    for number in range(50):
+        answer(metrics, f"invented-{number}", None, f"s{number}", "ModelNotFound")
+        answer(metrics, "m", 1, f"s{number}", "SignatureNotFound")
+    assert series(metrics) == before
+    assert "invented" not in metrics.render().decode()
+
+
+def test_version_zero_is_a_version(metrics: Metrics) -> None:
+    answer(metrics, "m", 0, "serving_default")
+    assert {dict(labels)["version"] for labels in samples(metrics, "graft_request_seconds_count")} == {"0"}
+
+
+def test_requests_under_way_are_counted_up_and_down(metrics: Metrics) -> None:
+    metrics.began("rest")
+    metrics.began("rest")
+    metrics.answered("m", None, "s", "rest", "ModelNotFound", 0.1)
+    assert [value for name in ("graft_requests_in_flight",) for value in samples(metrics, name).values()] == [1]
+
+
+def test_a_failed_version_is_on_the_page_until_it_is_live_or_gone(metrics: Metrics) -> None:
+    for end in ("live", "gone"):
+        metrics.version_failed(VersionId("m", 1), "a reason that is no label")
+        metrics.version_failed(VersionId("m", 1), "another")
+        assert list(samples(metrics, "graft_version_failed").values()) == [1]
+        if end == "live":
+            metrics.version_live(VersionId("m", 1), "base", DIGEST, 1)
+        else:
+            metrics.version_gone(VersionId("m", 1))
+        assert samples(metrics, "graft_version_failed") == {}
+    assert "reason" not in metrics.render().decode()
+
+
+def test_names_that_need_quoting_are_quoted(metrics: Metrics) -> None:
+    answer(metrics, 'a"b\\c\nd', 1, "serving_default")
+    assert {dict(labels)["model"] for labels in samples(metrics, "graft_request_seconds_count")} == {'a"b\\c\nd'}
+
+
+def test_tuning_is_on_the_page(metrics: Metrics) -> None:
+    metrics.job_moved(JobState.RUNNING)
+    metrics.job_ended(JobState.SUCCEEDED, 12.0)
+    metrics.dataset_checked(True, 1000, 0.5)
+    assert samples(metrics, "graft_job_moves_total") == {(("state", "running"),): 1}
+    assert samples(metrics, "graft_job_seconds_sum") == {(("state", "succeeded"),): 12}
+    assert samples(metrics, "graft_datasets_checked_total") == {(("accepted", "true"),): 1}
