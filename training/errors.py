@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from service.domain.dataset import MOST_FAULTS_SHOWN, Fault
+from service.domain.dataset import MOST_FAULTS_SHOWN
+from service.domain.faults import Fault
 
 
 class TrainingFailed(Exception):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.artifact import InputKind, InputSpec
-from service.domain.dataset import Fault
+from service.domain.faults import Fault
 from training.base_graph import BaseGraph
 from training.data.contents import Contents
 from training.errors import BadData

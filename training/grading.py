@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,8 @@ from training.base_graph import read_manifest
 from training.errors import BadBase
 from training.evaluate import Integers, arm, class_figures, confusion, paired_difference, probability_figures
 from training.features import RAW
+from training.head_state import HeadState
 from training.seeds import child_seed
-
-if TYPE_CHECKING:
-    from training.pipeline import HeadRun
 
 
 def grade(
@@ -58,7 +56,7 @@ def quality_checks(evaluated: Mapping[str, Any], margin: float) -> list[gate.Che
     return checks
 
 
-def grade_head(run: HeadRun) -> dict[str, Any]:
+def grade_head(run: HeadState) -> dict[str, Any]:
     """Open the test and let everyone answer it."""
     cut, labels = run.found["probe"]["cut"], run.labels
     current, skipped = _current_head(run.task.current, run.base_manifest.digest, labels)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,20 +27,18 @@ from training import gate, report, report_page
 from training.bases.keras_head import write_keras_head
 from training.export.extras import make_room, stored_ratio, write_golden, write_head, write_warmup
 from training.export.head_model import export_head
+from training.head_state import HeadState
 from training.publish import Candidate, provenance, publish
-
-if TYPE_CHECKING:
-    from training.pipeline import HeadRun
 
 REPORT_PAGE = EXTRA / "report.html"
 
 
-def fitted_head(run: HeadRun) -> Head:
+def fitted_head(run: HeadState) -> Head:
     """The head as it will answer: standardisation and temperature in its weights."""
     return run.linear("candidate").folded(run.labels, run.found["calibrate"]["temperature"])
 
 
-def export(run: HeadRun, directory: Path) -> dict[str, Any]:
+def export(run: HeadState, directory: Path) -> dict[str, Any]:
     """Write all files of the version that decide its answers; returns what was measured on the way."""
     spec, cut, head = run.base_manifest.input, run.found["probe"]["cut"], fitted_head(run)
     exported = export_head(run.base.loaded, cut, head, spec, directory)
@@ -72,7 +70,7 @@ def parity_checks(exported: Mapping[str, Any]) -> list[gate.Check]:
     ]
 
 
-def resolved_recipe(run: HeadRun) -> dict[str, Any]:
+def resolved_recipe(run: HeadState) -> dict[str, Any]:
     """The recipe with every ``auto`` replaced by what it became."""
     raw = run.recipe.model_dump(mode="json")
     raw["name"] = run.task.head
@@ -85,7 +83,7 @@ def resolved_recipe(run: HeadRun) -> dict[str, Any]:
     return raw
 
 
-def publish_head(run: HeadRun, verify: Callable[[Path], object]) -> int:
+def publish_head(run: HeadState, verify: Callable[[Path], object]) -> int:
     """Publish the exported candidate; its number."""
     document = head_report(run)
     manifest = Manifest(
@@ -120,7 +118,7 @@ def publish_head(run: HeadRun, verify: Callable[[Path], object]) -> int:
     return publish(run.task.repository, candidate, verify)
 
 
-def head_report(run: HeadRun) -> dict[str, Any]:
+def head_report(run: HeadState) -> dict[str, Any]:
     """The report's document."""
     evaluated, probe = run.found["evaluate"], run.found["probe"]
     return report.document(
@@ -140,7 +138,7 @@ def head_report(run: HeadRun) -> dict[str, Any]:
     )
 
 
-def finished(run: HeadRun) -> Finished:
+def finished(run: HeadState) -> Finished:
     """The last event of a run that ended well."""
     evaluated = run.found["evaluate"]
     return Finished(

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from service.domain.dataset import MOST_FAULTS_SHOWN, DatasetFormat, DatasetReport, Fault, misfits
+from service.domain.dataset import MOST_FAULTS_SHOWN, DatasetFormat, DatasetReport, misfits
+from service.domain.faults import Fault
 from training.data.check import check
 
 

@@ -14,28 +14,21 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from service.domain.artifact import Manifest
-from service.domain.dataset import misfits
 from service.domain.jobs import PHASES
 from service.domain.progress import Finished
 from training import grading, head_version
-from training.base_graph import BaseGraph, read_base_manifest
-from training.data.check import check
-from training.data.contents import Contents, in_label_order
-from training.errors import BadData, BadRecipe, BadTask
+from training.data.contents import in_label_order
+from training.errors import BadRecipe
 from training.events import Announcer, Emit
-from training.features import RAW, FeatureCache, extract, inputs_of
+from training.features import RAW, extract, inputs_of
 from training.gate import decide, enough_test_items
+from training.head_state import HeadState
 from training.probe.calibration import calibrate
 from training.probe.logistic import fit
-from training.probe.scaling import Linear, Scaling
 from training.probe.selection import C_GRID, select
 from training.recipe import Overrides
 from training.seeds import child_seed
-from training.split import SealedTest, Split, divide
+from training.split import divide
 from training.task import Task
 from training.verify import FreshProcess
 from training.workarea import WorkArea
@@ -49,18 +42,13 @@ SCALE_RATIO = 8.0
 """An image base whose numbers all lie below 255 divided by this was probably given another scale."""
 
 
-class HeadRun:
-    """One run of one job."""
+class HeadRun(HeadState):
+    """One run of one job: the phases, over the state they share."""
 
     def __init__(self, task: Task, recipe: Overrides, area: WorkArea, emit: Emit, cut: str = "auto") -> None:
-        self.task = task
-        self.recipe = recipe
-        self.area = area
+        super().__init__(task, recipe, area)
         self.announcer = Announcer(SHARES, emit)
-        self.found: dict[str, dict[str, Any]] = {}
         self.cut = cut
-        self.costs: dict[str, dict[str, float]] = {}
-        """Seconds and peak memory of each phase."""
         self._closing = ExitStack()
 
     def run(self) -> Finished:
@@ -86,62 +74,10 @@ class HeadRun:
                 self.announcer.skip(phase)
             self.found[phase], self.costs[phase] = result["found"], result["cost"]
 
-    # --- What several phases look at ---------------------------------------------------------------------------------
-
-    @cached_property
-    def base_manifest(self) -> Manifest:
-        """What the base says of itself."""
-        return read_base_manifest(self.task.base_directory)
-
-    @cached_property
-    def base(self) -> BaseGraph:
-        """The base, loaded at the first phase that needs it."""
-        return BaseGraph(self.task.base_directory)
-
-    @cached_property
-    def contents(self) -> Contents:
-        """The data, read and checked again."""
-        try:
-            report, contents = check(self.task.dataset_file, self.task.format, self.task.label)
-        except OSError as error:
-            raise BadTask(f"cannot read {self.task.dataset_file}: {error.strerror}") from error
-        faults = [*report.faults, *misfits(report, self.base_manifest.input)]
-        if faults or contents is None:
-            raise BadData(faults, max(report.fault_count, len(faults)))
-        self._report = report
-        return contents
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The classes, in order."""
-        return tuple(self.found["validate"]["classes"])
-
-    @cached_property
-    def targets(self) -> NDArray[np.int64]:
-        """The class of every item, as its place in ``labels``."""
-        places = {label: place for place, label in enumerate(self.labels)}
-        return np.array([places[label] for label in self.found["validate"]["labels"]], dtype=np.int64)
-
-    @cached_property
-    def split(self) -> Split:
-        """Training items, and the test under seal."""
-        raw = self.found["split"]
-        return Split(np.asarray(raw["train"], dtype=np.int64), SealedTest(raw["test"]))
-
-    @cached_property
-    def cache(self) -> FeatureCache:
-        """The features of all items."""
-        return FeatureCache(self.area.directory / "features", list(self.base_manifest.features))
-
     @cached_property
     def checker(self) -> FreshProcess:
         """The process that verifies, one for the run."""
         return self._closing.enter_context(FreshProcess())
-
-    def linear(self, name: str) -> Linear:
-        """A fitted classifier: the candidate, or the baseline on raw input."""
-        arrays = self.area.arrays(name)
-        return Linear(arrays["weights"], arrays["bias"], Scaling(arrays["mean"], arrays["spread"]))
 
     # --- The phases --------------------------------------------------------------------------------------------------
 

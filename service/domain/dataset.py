@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from service.domain.artifact import InputKind, InputSpec
+from service.domain.faults import Fault
 
 MOST_FAULTS_SHOWN = 100
 """A report lists this many faults one by one; all of them are counted."""
@@ -24,16 +25,6 @@ class DatasetFormat(StrEnum):
     """A header, one label column, numbers in all others."""
     NPZ = "npz"
     """Arrays ``x`` [n, ...] and ``y`` [n]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong with the data: what, where, and what to do about it."""
-
-    code: str
-    message: str
-    place: str
-    """A path in the archive, ``row 7, column b``, ``item 12``, or ``file`` when it is the whole."""
 
 
 @dataclass(frozen=True, slots=True)

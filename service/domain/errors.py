@@ -21,10 +21,8 @@ Each door has one total table from these kinds to its own codes; a test proves t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from service.domain.dataset import Fault
+from service.domain.faults import Fault
 
 
 class ServiceError(Exception):

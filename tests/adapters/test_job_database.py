@@ -12,8 +12,9 @@ import pytest
 
 from service.adapters.job_database import JobDatabase
 from service.domain.artifact import InputKind
-from service.domain.dataset import Dataset, DatasetFormat, DatasetReport, Fault
+from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
 from service.domain.errors import Conflict, DatasetNotFound, InvalidInput, JobNotFound, NotReady
+from service.domain.faults import Fault
 from service.domain.jobs import Job, JobEvent, JobRequest, JobState, moved
 
 REPORT = DatasetReport(

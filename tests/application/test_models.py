@@ -1,4 +1,4 @@
-"""The lifecycle: what the repository holds becomes what answers, without a gap and without one model hurting another."""
+"""The lifecycle: what the repository holds becomes what answers, without a gap, and no model hurts another."""
 
 from __future__ import annotations
 
@@ -89,8 +89,7 @@ async def test_a_request_that_holds_the_old_version_keeps_it_in_memory(make: Cal
     with bench.predictor.lease(ModelRef("m")) as held:
         bench.publish("m", 2, scaling_model(2))
         await bench.models.look()
-        while bench.states("m") != {2: "live", 1: "draining"}:
-            await asyncio.sleep(0)
+        await bench.until(lambda: bench.states("m") == {2: "live", 1: "draining"})
         assert len(bench.engine.open_graphs) == 2
         assert await answer(bench, "m") == 3, "who comes now gets the new one"
         with pytest.raises(ModelNotFound):
@@ -242,8 +241,7 @@ async def test_a_model_that_loads_for_long_holds_no_other_up(make: Callable[...,
     await gate.arrival()
     bench.publish("quick", 1)
     await bench.models.look()
-    while bench.live("quick") != [1]:
-        await asyncio.sleep(0)
+    await bench.until(lambda: bench.live("quick") == [1])
     assert bench.states("slow") == {1: "loading"}
     gate.open()
     await bench.models.settle()
@@ -384,8 +382,7 @@ async def test_ready_means_that_everything_has_had_its_first_verdict(make: Calla
     bench.publish("b", 1, replace(scaling_model(), load_gate=gate, broken="bad"))
     await bench.models.look()
     await gate.arrival()
-    while bench.live("a") != [1]:
-        await asyncio.sleep(0)
+    await bench.until(lambda: bench.live("a") == [1])
     assert bench.models.readiness().reason == "model b is loading"
     gate.open()
     await bench.models.settle()
@@ -441,8 +438,7 @@ async def test_twenty_swaps_under_requests_lose_no_answer_and_mix_none(make: Cal
     for version in range(2, 22):
         bench.publish("m", version, scaling_model(version))
         await bench.look()
-        while version not in seen:
-            await asyncio.sleep(0)
+        await bench.until(lambda version=version: version in seen)  # type: ignore[misc]
     stop.set()
     await asyncio.gather(*clients)
     assert seen >= set(range(2, 22))

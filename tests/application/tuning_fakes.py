@@ -17,8 +17,9 @@ from service.adapters.job_database import JobDatabase
 from service.application.ports import Listing, TrainerTask
 from service.application.tuning import Tuning, TuningPolicy
 from service.domain.artifact import BaseRef, InputKind, InputSpec, Manifest, ModelKind, Route
-from service.domain.dataset import Dataset, DatasetFormat, DatasetReport, Fault
+from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
 from service.domain.errors import ModelFailed
+from service.domain.faults import Fault
 from service.domain.heads import AnswerForm
 from service.domain.jobs import PHASES, Job, JobRequest, JobState
 from service.domain.progress import TrainerEvent, from_line

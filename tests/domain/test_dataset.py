@@ -5,7 +5,8 @@ import json
 import pytest
 
 from service.domain.artifact import InputKind, InputSpec
-from service.domain.dataset import DatasetFormat, DatasetReport, Fault, dataset_id, misfits
+from service.domain.dataset import DatasetFormat, DatasetReport, dataset_id, misfits
+from service.domain.faults import Fault
 
 VECTOR = DatasetReport(DatasetFormat.CSV, InputKind.VECTOR, 4, {"z": 1, "a": 3}, (4,), ("w", "x", "y", "z"), "ab" * 32)
 IMAGES = DatasetReport(DatasetFormat.ZIP, InputKind.IMAGE, 2, {"cat": 1, "dog": 1}, None, digest="cd" * 32)

@@ -394,6 +394,12 @@ class Bench:
         await self.models.look()
         await self.models.settle()
 
+    async def until(self, come_true: Callable[[], bool]) -> None:
+        """Let the loop turn until this is so."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not come_true():  # noqa: ASYNC110 - what is waited for announces itself nowhere
+                await asyncio.sleep(0)
+
     async def close(self) -> None:
         await self.models.close()
         self.lanes.close()

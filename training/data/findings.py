@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from service.domain.artifact import InputKind
-from service.domain.dataset import MOST_FAULTS_SHOWN, Fault
+from service.domain.dataset import MOST_FAULTS_SHOWN
+from service.domain.faults import Fault
 
 
 @dataclass(slots=True)
