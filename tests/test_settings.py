@@ -81,9 +81,12 @@ def test_a_value_of_the_wrong_type_names_its_place() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["keep = 1.5", "keep = true", "keep = '1'", "keep = []", "host = 5", "host = ['a']", "require = ['a', 'b']", "[host]",
-     "repository = 5", "poll_seconds = '1'", "drain_seconds = false"],
-)  # fmt: skip
+    [
+        *("keep = 1.5", "keep = true", "keep = '1'", "keep = []"),
+        *("host = 5", "host = ['a']", "[host]", "require = ['a', 'b']", "repository = 5"),
+        *("poll_seconds = '1'", "drain_seconds = false"),
+    ],
+)
 def test_a_value_in_the_file_has_the_type_that_toml_says(line: str, tmp_path: Path) -> None:
     assert "is not of type" in refusal(file=line, tmp_path=tmp_path)
 

@@ -120,11 +120,23 @@ class Batcher:
             InvalidInput, ModelFailed: as the graph said, for this request.
         """
         rows = max(1, batch_rows(inputs)) if self.together else 1
-        if self._waiting_rows and self._waiting_rows + rows > self._limits.max_waiting_rows:
+        # As many as keep every lane busy: a huge request that queued up whole would lock everyone else out.
+        at_once = 2 * self._lanes.count
+        first = min(rows, at_once * self._limits.max_rows)
+        if self._waiting_rows and self._waiting_rows + first > self._limits.max_waiting_rows:
             raise Overloaded(f"{self._waiting_rows} rows are waiting for this model, which is as many as may")
-        pieces = [self._enqueue(piece, finish) for piece in self._pieces(inputs, rows)]
+        pieces = self._pieces(inputs, rows)
+        answers: list[dict[str, Array]] = []
+        for start in range(0, len(pieces), at_once):
+            answers += await self._answers(pieces[start : start + at_once], finish)
+        if len(answers) == 1:
+            return answers[0]
+        return {alias: np.concatenate([answer[alias] for answer in answers]) for alias in answers[0]}
+
+    async def _answers(self, parts: Sequence[tuple[Tensors, int]], finish: Finish) -> list[dict[str, Array]]:
+        pieces = [self._enqueue(part, finish) for part in parts]
         try:
-            answers = await asyncio.gather(*(piece.answer for piece in pieces))
+            return await asyncio.gather(*(piece.answer for piece in pieces))
         finally:
             for piece in pieces:
                 piece.answer.cancel()
@@ -132,9 +144,6 @@ class Batcher:
                     # Who has left must not take the place of who comes.
                     self._queue.remove(piece)
                     self._left_queue(piece)
-        if len(answers) == 1:
-            return answers[0]
-        return {alias: np.concatenate([answer[alias] for answer in answers]) for alias in answers[0]}
 
     def _pieces(self, inputs: Tensors, rows: int) -> list[tuple[Tensors, int]]:
         most = self._limits.max_rows

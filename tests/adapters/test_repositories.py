@@ -223,7 +223,7 @@ def test_links_in_a_circle_and_into_nothing_disturb_nobody(repository: Directory
 
 def test_a_name_that_is_no_text_is_passed_over(repository: DirectoryRepository, tmp_path: Path) -> None:
     """It could be written on no page and in no answer, and would break the page for all the others."""
-    os.makedirs(os.fsencode(tmp_path) + b"/caf\xe9/1")
+    (tmp_path / os.fsdecode(b"caf\xe9") / "1").mkdir(parents=True)
     plain(tmp_path / "café" / "1")
     assert numbers(repository) == {"café": [1]}
 

@@ -1,4 +1,4 @@
-"""TF Serving's REST routes: a client written for it finds the same bodies and codes, and nothing it sends breaks them."""
+"""TF Serving's REST routes: a client finds the bodies and codes it was written for, whatever else others send."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def model_that(function: Any) -> FakeModel:
 # --- Predict ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/v1/models/m:predict", "/v1/models/m/versions/3:predict", "/v1/models/m/versions/03:predict"])
+@pytest.mark.parametrize(
+    "path", ["/v1/models/m:predict", "/v1/models/m/versions/3:predict", "/v1/models/m/versions/03:predict"]
+)
 async def test_rows_and_columns_are_answered_in_kind(place: Place, path: str) -> None:
     rows = await place.ask("POST", path, ROWS)
     assert rows.status_code == 200
@@ -136,7 +138,10 @@ async def test_a_path_of_no_route_is_a_malformed_request(place: Place, method: s
 
 @pytest.mark.parametrize("version", [str(2**63), "9" * 100, "9" * 5000, "0" * 5000 + "3"])
 async def test_a_version_beyond_all_numbers_is_refused(place: Place, version: str) -> None:
-    for method, path in (("POST", f"/v1/models/m/versions/{version}:predict"), ("GET", f"/v1/models/m/versions/{version}")):
+    for method, path in (
+        ("POST", f"/v1/models/m/versions/{version}:predict"),
+        ("GET", f"/v1/models/m/versions/{version}"),
+    ):
         status, said = await place.refused(method, path, {} if method == "POST" else None)
         assert status == 400
         assert said.startswith("Failed to convert version: ")
@@ -182,7 +187,9 @@ async def test_a_body_may_come_in_pieces(place: Place) -> None:
 
 
 async def test_a_compressed_body_is_refused_with_the_reason(place: Place) -> None:
-    response = await place.client.post("/v1/models/m:predict", content=b"\x1f\x8b", headers={"content-encoding": "gzip"})
+    response = await place.client.post(
+        "/v1/models/m:predict", content=b"\x1f\x8b", headers={"content-encoding": "gzip"}
+    )
     assert response.status_code == 400
     assert "Content-Encoding" in response.json()["error"]
 

@@ -163,6 +163,22 @@ async def test_a_full_queue_refuses_at_the_door_and_takes_again_when_it_has_empt
     assert await w.send(5) == [10]
 
 
+async def test_a_huge_request_does_not_lock_the_others_out(ward: Callable[..., Ward]) -> None:
+    """It takes its turns between theirs, however many runs it needs."""
+    w = ward(max_rows=2, max_waiting_rows=10)
+    busy, early = await w.send_busy(), w.send(3000)
+    await turns()
+    huge = w.send(*range(1000))
+    await turns()
+    small = w.send(2000)
+    await turns()
+    w.gate.open()
+    assert await small == [4000]
+    assert not huge.done()
+    assert await huge == [2 * value for value in range(1000)], "nor is it locked out by who waits already"
+    await asyncio.gather(busy, early)
+
+
 async def test_those_who_left_a_full_queue_make_room_for_those_who_come(ward: Callable[..., Ward]) -> None:
     """Else a stuck lane and impatient clients would lock everyone out for as long as it is stuck."""
     w = ward(max_waiting_rows=3)

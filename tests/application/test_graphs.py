@@ -1,4 +1,4 @@
-"""Loaded graphs: one in memory for all who use it, freed with the last, and which of their signatures may be batched."""
+"""Loaded graphs: one in memory for all who use it, freed with the last; and which signatures may be batched."""
 
 from __future__ import annotations
 

@@ -73,9 +73,11 @@ async def test_an_error_while_the_version_is_held_is_told_and_lets_it_go(bench: 
 
 async def test_a_deadline_ends_the_wait_and_lets_the_version_go(bench: Bench) -> None:
     gate = bench.model.run_gate = Gate()  # type: ignore[attr-defined]
-    with pytest.raises(DeadlineExceeded, match="no answer within 0.01 s"):
-        with bench.predictor.call(ModelRef("m"), "", "rest") as call:
-            await call.run(ROW, 0.01)
+    with (
+        pytest.raises(DeadlineExceeded, match=r"no answer within 0\.01 s"),
+        bench.predictor.call(ModelRef("m"), "", "rest") as call,
+    ):
+        await call.run(ROW, 0.01)
     assert bench.models.find(ModelRef("m")).pins == 0
     assert told(bench)[0][-1] == "DeadlineExceeded"
     gate.open()

@@ -64,6 +64,12 @@ def test_the_best_five_come_first_and_equal_scores_stay_in_label_order() -> None
     assert answer["probabilities"].tolist() == scores.tolist()
 
 
+def test_ties_among_many_classes_stay_in_label_order_too() -> None:
+    labels = [f"c{at:02}" for at in range(64)]
+    answer = classifier_outputs(np.tile(np.float32([0.5, 0.25]), (1, 32)), labels, AnswerForm.PREDICT)
+    assert answer["classes"].tolist() == [[b"c00", b"c02", b"c04", b"c06", b"c08"]]
+
+
 def test_fewer_classes_than_five_are_all_given() -> None:
     answer = random_head(2, 3).answer(np.ones((1, 3), np.float32), AnswerForm.PREDICT)
     assert answer["classes"].shape == answer["scores"].shape == (1, 2)

@@ -105,7 +105,9 @@ def _definition(signature: Signature) -> meta_graph_pb2.SignatureDef:
 
 
 def _tensor_info(spec: TensorSpec) -> meta_graph_pb2.TensorInfo:
-    info = meta_graph_pb2.TensorInfo(name=spec.graph_name, dtype=types_pb2.DataType.Value(spec.dtype))
+    # A type that this TensorFlow has no name for is known by its number.
+    number = int(spec.dtype) if spec.dtype.isdecimal() else types_pb2.DataType.Value(spec.dtype)
+    info = meta_graph_pb2.TensorInfo(name=spec.graph_name, dtype=number)
     if spec.shape is None:
         info.tensor_shape.unknown_rank = True
     for size in spec.shape or ():
