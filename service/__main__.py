@@ -8,9 +8,14 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from service.adapters import client
-from service.settings import SettingsError, about_unknown_flags, add_flags, read_settings
+from service.domain.errors import InvalidInput
+from service.settings import PREFIX, SettingsError, about_unknown_flags, add_flags, read_settings
+from service.tfserving_flags import FLAGS, Kind, Translation, add_help, translate
+
+log = logging.getLogger(__name__)
 
 _TRAINER_COMMANDS = {
     ("train",): ("train a base, or a head on one, from a preset or a recipe", "train"),
@@ -29,12 +34,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for ours, (_, theirs) in _TRAINER_COMMANDS.items():
         if tuple(words[: len(ours)]) == ours:
             os.execv(sys.executable, [sys.executable, "-m", "training", theirs, *words[len(ours) :]])
+    if words[:1] == ["migrate"]:
+        from service.migration import migrate
+
+        sys.exit(migrate(words[1:]))
+    try:
+        translation = translate(words, _said_elsewhere(words)) if words[:1] == ["serve"] else None
+    except SettingsError as error:
+        sys.exit(_refuse(error))
     parser = _parser()
-    parsed, unknown = parser.parse_known_args(words)
+    parsed, unknown = parser.parse_known_args(translation.words if translation else words)
     if unknown:
-        text = about_unknown_flags(unknown) if parsed.command == "serve" else f"unrecognized arguments: {unknown[0]}"
-        parser.error(text)
-    sys.exit(_serve(parsed) if parsed.command == "serve" else client.run(parsed))
+        known = about_unknown_flags(unknown, FLAGS)
+        parser.error(known if parsed.command == "serve" else f"unrecognized arguments: {unknown[0]}")
+    sys.exit(_serve(parsed, translation) if translation else client.run(parsed))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     serve_text = "serve a repository of models over REST and gRPC, and tune heads on them"
     serve = commands.add_parser("serve", help=serve_text, allow_abbrev=False)
     add_flags(serve)
+    serve.add_argument("--version", action="version", version=f"graft {version('graft')}")
+    add_help(serve)
+    commands.add_parser("migrate", help="say what would become of a TensorFlow Serving command line", add_help=False)
     for words, (text, _) in _TRAINER_COMMANDS.items():
         group = commands.add_parser(words[0], help=text)
         if len(words) > 1:
@@ -51,15 +67,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _serve(parsed: argparse.Namespace) -> int:
+def _said_elsewhere(words: Sequence[str]) -> set[str]:
+    """Names of flags that the environment sets, or may be set in the file of settings."""
+    if any(word.partition("=")[0] == "--config" for word in words):
+        return {"host", "repository"}
+    return {name.removeprefix(PREFIX).lower() for name in os.environ if name.startswith(PREFIX)}
+
+
+def _refuse(error: Exception, status: int = 2) -> int:
+    print(f"graft serve: {error}", file=sys.stderr)
+    return status
+
+
+def _serve(parsed: argparse.Namespace, translation: Translation) -> int:
     try:
         settings = read_settings(parsed, os.environ)
     except SettingsError as error:
-        print(f"graft serve: {error}", file=sys.stderr)
-        return 2
+        return _refuse(error)
+    if translation.refused:
+        return _refuse(SettingsError("\n".join(one.sentence() for one in translation.refused)))
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
+    for one in translation.given:
+        if one.flag.kind is not Kind.HONOURED:
+            log.info("%s", one.sentence())
     import uvloop
 
     from service.wiring import serve
@@ -67,9 +99,10 @@ def _serve(parsed: argparse.Namespace) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings))
-    except OSError as error:
-        print(f"graft serve: {error}", file=sys.stderr)
-        return 1
+    except SettingsError as error:
+        return _refuse(error)
+    except (OSError, InvalidInput) as error:
+        return _refuse(error, 1)
     return 0
 
 

@@ -11,7 +11,7 @@ import math
 import re
 import tomllib
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from typing import Any
 PREFIX = "GRAFT_"
 _SERVICE_LINK = re.compile(r"GRAFT_(\w+_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT=\w+://|PORT_\d+_\w+=).*")
 """What Kubernetes puts into every container when a Service is named ``graft`` or ``graft-...``; nobody set it."""
+
+_SHORTEST_POLL_S = 0.01
+_WHOLE = re.compile(r"-?\d{1,9}")
 
 
 class SettingsError(ValueError):
@@ -34,13 +37,18 @@ class ServeSettings:
     """Settings of ``graft serve``."""
 
     repository: Path = _setting(Path("models"), "directory of <model>/<version>/ to serve, and to publish into")
+    discover: bool = _setting(True, "serve every model of the repository, and tune; else only the models named below")
     state: Path = _setting(Path("state"), "directory for jobs, datasets and uploads")
     host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 for every one")
     rest_port: int = _setting(8501, "REST port; 0 takes a free one")
     grpc_port: int = _setting(8500, "gRPC port; 0 takes a free one")
     keep: int = _setting(1, "how many of a model's newest versions to serve")
+    model_name: str = _setting("default", "name of the one model that model_base_path is for")
+    model_base_path: str = _setting("", "directory of <version>/ to serve as one model, beside the repository's")
+    model_config_file: str = _setting("", "TF Serving's ModelServerConfig, as text; wins over model_base_path")
+    model_config_file_poll_wait_seconds: float = _setting(0.0, "how often to read it again; 0 for never")
     require: str = _setting("", "models, comma-separated, that must be live before the server calls itself ready")
-    poll_seconds: float = _setting(0.5, "how often to look for new versions")
+    poll_seconds: float = _setting(0.5, "how often to look for new versions; 0 for once")
     lanes: int = _setting(0, "how many graphs run at once; 0 means one a core")
     max_batch_rows: int = _setting(32, "most rows in one run of a graph")
     max_waiting_rows: int = _setting(4096, "most rows waiting for a graph before requests are refused")
@@ -48,6 +56,20 @@ class ServeSettings:
     max_request_bytes: int = _setting(256 << 20, "largest REST predict request")
     max_upload_bytes: int = _setting(4 << 30, "largest upload of labelled data")
     trainers: int = _setting(1, "how many tuning jobs run at once")
+    batching_parameters_file: str = _setting("", "TF Serving's BatchingParameters, as text, for every model")
+    per_model_batching: bool = _setting(False, "read batching_params.pbtxt in a version's directory, too")
+    warmup_iterations: int = _setting(1, "how often a version's warm-up records are run before it answers")
+    load_threads: int = _setting(4, "how many versions load at once")
+    intra_op_threads: int = _setting(0, "TensorFlow's threads inside one operation; 0 means as many as it likes")
+    inter_op_threads: int = _setting(0, "TensorFlow's threads for operations side by side; 0 means as many as it likes")
+    saved_model_tags: str = _setting("serve", "tags, comma-separated, of the graph to take from a SavedModel")
+    prefer_tflite: bool = _setting(False, "take model.tflite where a version has both forms")
+    monitoring_config_file: str = _setting("", "TF Serving's MonitoringConfig, as text; its metrics at its path")
+    cors: bool = _setting(False, "let pages of any origin call the REST predict routes")
+    ssl_config_file: str = _setting("", "TF Serving's SSLConfig, as text; gRPC speaks TLS")
+    grpc_socket: str = _setting("", "Unix socket for gRPC, beside the port; with port 0 instead of it")
+    grpc_channel_arguments: str = _setting("", "gRPC channel arguments, as name=value,name=value")
+    tensor_content: bool = _setting(False, "answer over gRPC with tensor_content instead of the typed fields")
     drain_seconds: float = _setting(1.0, "after SIGTERM, how long to go on answering while not ready")
     shutdown_seconds: float = _setting(30.0, "after that, how long accepted requests may take to finish")
     log_level: str = _setting("info", "debug, info, warning or error")
@@ -56,6 +78,18 @@ class ServeSettings:
     def required_models(self) -> tuple[str, ...]:
         """``require`` as names."""
         return tuple(name.strip() for name in self.require.split(",") if name.strip())
+
+    @property
+    def source(self) -> str:
+        """Where what is served comes from."""
+        named = self.model_config_file or self.model_base_path
+        return str(self.repository) if self.discover or not named else named
+
+    @property
+    def channel_arguments(self) -> tuple[tuple[str, str | int], ...]:
+        """``grpc_channel_arguments`` as names and values; a value that reads as a whole number is one."""
+        pairs = (pair.partition("=") for pair in self.grpc_channel_arguments.split(",") if pair)
+        return tuple((name, int(text) if _WHOLE.fullmatch(text) else text) for name, _, text in pairs)
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -98,7 +132,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _as_text(name: str, value: Any, path: Path) -> str:
     """A TOML value as it would be written in a flag; a list, a table or a truth value is none."""
-    wanted = (int, float) if isinstance(_default(name), int | float) else (str,)
+    wanted = {bool: (bool,), int: (int, float), float: (int, float)}.get(type(_default(name)), (str,))
     if type(value) not in wanted:
         raise SettingsError(f"{path}: {name}: {value!r} is not of type {type(_default(name)).__name__}")
     return str(value)
@@ -134,9 +168,9 @@ def _names() -> list[str]:
     return [setting.name for setting in fields(ServeSettings)]
 
 
-def about_unknown_flags(flags: Sequence[str]) -> str:
-    """What to say to flags that nobody knows."""
-    known = ["--" + name.replace("_", "-") for name in ("config", *_names())]
+def about_unknown_flags(flags: Sequence[str], also: Collection[str] = ()) -> str:
+    """What to say to flags that nobody knows; ``also`` are the names of others that are known."""
+    known = ["--" + name.replace("_", "-") for name in ("config", *_names())] + [f"--{name}" for name in also]
     first = flags[0].partition("=")[0]
     return f"unrecognized arguments: {' '.join(flags)}{_suggestion(first, known)}"
 
@@ -148,16 +182,23 @@ def _suggestion(name: str, known: Sequence[str]) -> str:
 
 def _typed(name: str, value: str, place: str) -> Any:
     default = _default(name)
-    kind: Callable[[str], Any] = Path if isinstance(default, Path) else type(default)
+    kind: Callable[[str], Any] = {bool: _truth}.get(type(default), Path if isinstance(default, Path) else type(default))
     try:
         return kind(value)
     except ValueError as error:
         raise SettingsError(f"{place}: {value!r} is not of type {type(default).__name__}") from error
 
 
+def _truth(value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise ValueError(value)
+    return value.lower() == "true"
+
+
 _LEAST = {
     "keep": 1,
-    "poll_seconds": 0.01,
+    "poll_seconds": 0,
+    "model_config_file_poll_wait_seconds": 0,
     "lanes": 0,
     "max_batch_rows": 1,
     "max_waiting_rows": 1,
@@ -165,6 +206,10 @@ _LEAST = {
     "max_request_bytes": 1,
     "max_upload_bytes": 1,
     "trainers": 0,
+    "warmup_iterations": 0,
+    "load_threads": 1,
+    "intra_op_threads": 0,
+    "inter_op_threads": 0,
     "drain_seconds": 0,
     "shutdown_seconds": 0,
 }
@@ -175,9 +220,14 @@ def _checked(settings: ServeSettings) -> ServeSettings:
         value = getattr(settings, name)
         if not (math.isfinite(value) and value >= bound):
             raise SettingsError(f"{name} must be at least {bound}, and is {value}")
+    if 0 < settings.poll_seconds < _SHORTEST_POLL_S:
+        raise SettingsError(f"poll_seconds must be 0 or at least {_SHORTEST_POLL_S}, and is {settings.poll_seconds}")
     for name in ("rest_port", "grpc_port"):
         if not 0 <= getattr(settings, name) <= 65535:
             raise SettingsError(f"{name} must be between 0 and 65535, and is {getattr(settings, name)}")
+    for pair in filter(None, settings.grpc_channel_arguments.split(",")):
+        if not all(pair.partition("=")):
+            raise SettingsError(f"grpc_channel_arguments must be name=value pairs, and one is {pair!r}")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise SettingsError(f"log_level must be debug, info, warning or error, and is {settings.log_level!r}")
     return settings

@@ -8,31 +8,45 @@ import logging
 import os
 import signal
 import socket
+import tempfile
 import uuid
+from pathlib import Path
 
 from service.adapters.clocks import SystemClock
 from service.adapters.dataset_files import DatasetDirectory
+from service.adapters.engines.by_files import EngineByFiles
 from service.adapters.engines.tensorflow_engine import TensorFlowEngine
+from service.adapters.engines.tflite_engine import TfLiteEngine
 from service.adapters.job_database import JobDatabase
+from service.adapters.observers import Observers
 from service.adapters.prometheus import Metrics
 from service.adapters.repositories import DirectoryRepository
 from service.adapters.rest.app import RestApplication, api
+from service.adapters.rest.monitoring import monitoring_router
 from service.adapters.rest.operations import operations_router
 from service.adapters.rest.server import HttpServer
 from service.adapters.rest.tfserving import TfServingDoor
 from service.adapters.rest.tuning import tuning_router
+from service.adapters.rpc.errors import STATUS
+from service.adapters.rpc.model_configs import ModelConfigFile, OneModel
 from service.adapters.rpc.model_status import ModelStatusService
 from service.adapters.rpc.prediction import PredictionService
 from service.adapters.rpc.server import RpcServer
+from service.adapters.rpc.warmup_records import WarmUpRecords
 from service.adapters.state_directory import StateDirectory
+from service.adapters.tfserving.batching_files import PerModelBatching
+from service.adapters.tfserving.metrics import TfServingMetrics
 from service.adapters.trainers import ProcessDatasetChecker, ProcessTrainer
-from service.application.batching import BatchLimits, Lanes
 from service.application.graphs import SharedGraphs
+from service.application.lanes import Lanes
 from service.application.loading import Loader
 from service.application.models import Models
+from service.application.ports import ConfigSource
 from service.application.predict import Predictor
+from service.application.reloading import Reloads
 from service.application.tuning import Tuning, TuningPolicy
 from service.domain.versions import Readiness
+from service.named_files import read_named_files
 from service.settings import ServeSettings
 
 log = logging.getLogger(__name__)
@@ -47,26 +61,38 @@ class Service:
         """Join the parts and bind the ports.
 
         Raises:
-            OSError: a port or the state directory is taken, or a directory cannot be made.
+            OSError: a port or the state directory is taken, or a directory cannot be made, or a file not read.
+            InvalidInput: the models to serve are not listed as they ought to be.
         """
         self._settings = settings
         self._draining = False
-        settings.repository.mkdir(parents=True, exist_ok=True)
-        self._state = StateDirectory(settings.state.resolve())
+        if settings.discover:
+            settings.repository.mkdir(parents=True, exist_ok=True)
+        # Without tuning there is nothing to remember: no two such services are in each other's way.
+        self._scratch = None if settings.discover else tempfile.TemporaryDirectory(prefix="graft-")
+        self._state = StateDirectory(Path(self._scratch.name) if self._scratch else settings.state.resolve())
         clock, self.metrics = SystemClock(), Metrics()
-        limits = BatchLimits(settings.max_batch_rows, settings.max_waiting_rows)
-        repository, engine = DirectoryRepository(settings.repository), TensorFlowEngine()
-        self._lanes = Lanes(settings.lanes or os.cpu_count() or 1)
-        graphs = SharedGraphs(engine, self._lanes, limits, self.metrics)
+        self._files = read_named_files(settings)
+        self._tfserving_metrics = TfServingMetrics(_outcomes(), self._files.thread_pool)
+        observer = Observers(self.metrics, self._tfserving_metrics) if self._files.monitoring_path else self.metrics
+        repository = DirectoryRepository(settings.repository if settings.discover else None)
+        engine = _engine(settings)
+        self._lanes = Lanes(self._files.lanes)
+        rules = PerModelBatching() if settings.per_model_batching else None
+        graphs = SharedGraphs(engine, self._lanes, self._files.limits, observer, rules)
+        self._config_source = _config_source(settings)
         self._models = Models(
             repository,
-            Loader(repository, engine, graphs, limits),
-            self.metrics,
+            Loader(repository, engine, graphs, observer, WarmUpRecords(), rounds=settings.warmup_iterations),
+            observer,
             clock,
+            config=self._config_source.read(),
             keep=settings.keep,
             required=settings.required_models,
             poll_s=settings.poll_seconds,
+            threads=settings.load_threads,
         )
+        self._reloads = Reloads(self._models, clock)
         self._database = JobDatabase(f"sqlite:///{self._state.database}")
         self._tuning = Tuning(
             self._database,
@@ -78,7 +104,7 @@ class Service:
             clock,
             TuningPolicy(settings.repository.resolve(), _owner(), alone=True, concurrency=settings.trainers),
         )
-        self._open_doors(Predictor(self._models, self.metrics))
+        self._open_doors(Predictor(self._models, observer))
 
     def _open_doors(self, predictor: Predictor) -> None:
         settings = self._settings
@@ -88,22 +114,31 @@ class Service:
             timeout_s=settings.request_timeout_seconds,
             max_body_bytes=settings.max_request_bytes,
         )
-        routers = [
-            operations_router(self._models, self.readiness, self._metrics_page),
-            tuning_router(self._tuning, most_upload_bytes=settings.max_upload_bytes),
-        ]
-        rest = RestApplication(door, api(routers), lambda: self._draining)
+        routers = [operations_router(self._models, self.readiness, self._metrics_page)]
+        if settings.discover:
+            # What is tuned is published into the repository; where nobody looks, nothing is tuned.
+            routers.append(tuning_router(self._tuning, most_upload_bytes=settings.max_upload_bytes))
+        if self._files.monitoring_path:
+            routers.append(monitoring_router(self._files.monitoring_path, self._tfserving_page))
+        rest = RestApplication(door, api(routers), lambda: self._draining, cors=settings.cors)
         self._http = HttpServer(rest, settings.host, settings.rest_port, settings.shutdown_seconds)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        only_socket = settings.grpc_socket and not settings.grpc_port
         self._rpc = RpcServer(
-            PredictionService(predictor), ModelStatusService(self._models), f"{host}:{settings.grpc_port}"
+            PredictionService(predictor, tensor_content=settings.tensor_content),
+            ModelStatusService(self._models, self._reloads),
+            None if only_socket else f"{host}:{settings.grpc_port}",
+            socket=settings.grpc_socket,
+            tls=self._files.tls,
+            arguments=settings.channel_arguments,
         )
 
     @property
     def addresses(self) -> tuple[str, str]:
         """Where REST and gRPC listen."""
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        return f"http://{host}:{self._http.port}", f"{host}:{self._rpc.port}"
+        rpc = f"{host}:{self._rpc.port}" if self._rpc.port else f"unix:{self._settings.grpc_socket}"
+        return f"http://{host}:{self._http.port}", rpc
 
     def readiness(self) -> Readiness:
         """Whether requests may be sent here."""
@@ -118,6 +153,7 @@ class Service:
             asyncio.create_task(work, name=name)
             for name, work in (
                 ("models", self._models.run()),
+                ("configuration", self._follow_configuration()),
                 ("tuning", self._tuning.work()),
                 ("readiness", self._follow_readiness()),
             )
@@ -150,6 +186,8 @@ class Service:
         self._lanes.close()
         self._database.close()
         self._state.release()
+        if self._scratch:
+            self._scratch.cleanup()
         log.info("stopped")
 
     async def _follow_readiness(self) -> None:
@@ -163,8 +201,38 @@ class Service:
                 log.info("ready" if ready else "not ready: %s", *(() if ready else (self.readiness().reason,)))
             await asyncio.sleep(_READINESS_LOOK_S)
 
+    async def _follow_configuration(self) -> None:
+        """Look at the file of models again and again, if there is one and it is to be looked at."""
+        every_s = self._settings.model_config_file_poll_wait_seconds
+        if self._settings.model_config_file and every_s:
+            await self._reloads.follow(self._config_source, every_s)
+        await asyncio.Event().wait()
+
     def _metrics_page(self) -> tuple[bytes, str]:
         return self.metrics.render(), self.metrics.content_type
+
+    def _tfserving_page(self) -> bytes:
+        return self._tfserving_metrics.render() + self.metrics.render()
+
+
+def _engine(settings: ServeSettings) -> EngineByFiles:
+    tags = [tag for tag in settings.saved_model_tags.split(",") if tag]
+    tensorflow = TensorFlowEngine(
+        tags=tags, intra_op_threads=settings.intra_op_threads, inter_op_threads=settings.inter_op_threads
+    )
+    return EngineByFiles(tensorflow, TfLiteEngine(), prefer_tflite=settings.prefer_tflite)
+
+
+def _outcomes() -> dict[str, str]:
+    """What TF Serving's metrics call each way in which a request can end."""
+    return {kind.__name__: code.name for kind, code in STATUS.items()} | {"ok": "OK", "Cancelled": "CANCELLED"}
+
+
+def _config_source(settings: ServeSettings) -> ConfigSource:
+    """Where the models that are served by name are listed; as with TF Serving, a file wins over the one model."""
+    if settings.model_config_file:
+        return ModelConfigFile(Path(settings.model_config_file))
+    return OneModel(settings.model_name, settings.model_base_path)
 
 
 def _owner() -> str:
@@ -176,7 +244,7 @@ async def serve(settings: ServeSettings) -> None:
     """Run the service until SIGTERM or SIGINT; say on standard output where it listens."""
     service = Service(settings)
     rest, rpc = service.addresses
-    print(f"graft serves {settings.repository}: REST {rest}  gRPC {rpc}", flush=True)
+    print(f"graft serves {settings.source}: REST {rest}  gRPC {rpc}", flush=True)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

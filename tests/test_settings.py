@@ -45,10 +45,15 @@ def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", [setting.name for setting in fields(ServeSettings)])
 def test_every_setting_can_be_said_in_all_three_places(name: str, tmp_path: Path) -> None:
-    value = {"log_level": "debug"}.get(name, "7")
+    default = getattr(ServeSettings(), name)
+    value = (
+        str(not default).lower()
+        if isinstance(default, bool)
+        else {"log_level": "debug", "grpc_channel_arguments": "a=7"}.get(name, "7")
+    )
     flag = read(f"--{name.replace('_', '-')}", value)
     environment = read(**{f"GRAFT_{name.upper()}": value})
-    quoted = f"'{value}'" if isinstance(getattr(ServeSettings(), name), str | Path) else value
+    quoted = f"'{value}'" if isinstance(default, str | Path) else value
     file = read(file=f"{name} = {quoted}", tmp_path=tmp_path)
     assert flag == environment == file != ServeSettings()
     assert type(getattr(flag, name)) is type(getattr(ServeSettings(), name))
@@ -77,6 +82,7 @@ def test_a_flag_that_nobody_knows_is_one_too_and_is_not_completed(flag: str, sug
 def test_a_value_of_the_wrong_type_names_its_place() -> None:
     assert refusal("--keep", "two") == "--keep: 'two' is not of type int"
     assert refusal(GRAFT_POLL_SECONDS="often") == "GRAFT_POLL_SECONDS: 'often' is not of type float"
+    assert refusal("--cors", "perhaps") == "--cors: 'perhaps' is not of type bool"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +90,7 @@ def test_a_value_of_the_wrong_type_names_its_place() -> None:
     [
         *("keep = 1.5", "keep = true", "keep = '1'", "keep = []"),
         *("host = 5", "host = ['a']", "[host]", "require = ['a', 'b']", "repository = 5"),
-        *("poll_seconds = '1'", "drain_seconds = false"),
+        *("poll_seconds = '1'", "drain_seconds = false", "cors = 'true'", "cors = 1"),
     ],
 )
 def test_a_value_in_the_file_has_the_type_that_toml_says(line: str, tmp_path: Path) -> None:
@@ -112,7 +118,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ("keep", "0"),
         ("rest_port", "-1"),
         ("grpc_port", "65536"),
-        ("poll_seconds", "0"),
+        ("poll_seconds", "-0.1"),
+        ("poll_seconds", "0.001"),
         ("poll_seconds", "nan"),
         ("poll_seconds", "inf"),
         ("lanes", "-1"),
@@ -135,7 +142,7 @@ def test_a_value_out_of_bounds_is_refused_by_name(name: str, value: str) -> None
 
 def test_every_number_has_a_bound() -> None:
     for setting in fields(ServeSettings):
-        if isinstance(setting.default, int | float):
+        if isinstance(setting.default, int | float) and not isinstance(setting.default, bool):
             assert setting.name in refusal(f"--{setting.name.replace('_', '-')}=-1")
 
 

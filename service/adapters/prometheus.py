@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter as Counts
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -32,6 +34,7 @@ class Metrics:
         self._lock = threading.Lock()
         self._served: dict[VersionId, set[tuple[str, ...]]] = {}
         self._about: dict[VersionId, tuple[str, str]] = {}
+        self._named: Counts[str] = Counts()
 
     def _define_serving(self, registry: CollectorRegistry) -> None:
         version = ("model", "version")
@@ -107,7 +110,14 @@ class Metrics:
         self._in_flight.labels(door).inc()
 
     def answered(
-        self, model: str, version: int | None, signature: str, door: str, outcome: str, seconds: float
+        self,
+        model: str,
+        version: int | None,
+        signature: str,
+        door: str,
+        outcome: str,
+        seconds: float,
+        api: str = "predict",
     ) -> None:
         """Count a request. What was asked for but is not served has no name of its own here: anyone could invent it."""
         self._in_flight.labels(door).dec()
@@ -120,7 +130,9 @@ class Metrics:
         with self._lock:
             self._served.setdefault(VersionId(model, version), set()).add(labels)
 
-    def batch_ran(self, graph: str, signature: str, rows: int, requests: int, waited: float, ran: float) -> None:
+    def batch_ran(
+        self, graph: str, signature: str, rows: int, requests: int, waited: float, ran: float, filled: int = 0
+    ) -> None:
         """Count a run."""
         labels = (_short(graph), signature)
         self._batch_rows.labels(*labels).observe(rows)
@@ -131,18 +143,33 @@ class Metrics:
     def graph_loaded(self, graph: str, seconds: float) -> None:
         """Count a graph."""
         self._graphs.inc()
-        self._graph_loaded.labels(_short(graph)).set(1)
+        with self._lock:
+            self._named[_short(graph)] += 1
+            self._graph_loaded.labels(_short(graph)).set(1)
         self._graph_load_seconds.observe(seconds)
 
     def graph_freed(self, graph: str) -> None:
-        """Forget a graph and its series."""
+        """Forget a graph and its series, unless another goes by its short name: changed files of one version."""
         self._graphs.dec()
+        with self._lock:
+            self._named[_short(graph)] -= 1
+            if self._named[_short(graph)]:
+                return
+            del self._named[_short(graph)]
         for metric in (self._graph_loaded, self._batch_rows, self._batch_requests, self._batch_wait, self._batch_run):
             metric.remove_by_labels({"graph": _short(graph)})
+
+    def load_attempted(self, directory: Path, loaded: bool, seconds: float) -> None:
+        """Counted already, as a graph or as a failure."""
+
+    def warmed_up(self, directory: Path, records: int, answered: bool, seconds: float) -> None:
+        """Part of the seconds until a version answers."""
 
     def version_live(self, version: VersionId, kind: str, graph: str, seconds: float) -> None:
         """Count a version that answers."""
         self._drop_failed(version)
+        if version in self._about:  # its files changed in place, and this is another graph
+            self._live.remove(version.model, str(version.version), *self._about[version])
         self._about[version] = (kind, _short(graph))
         self._live.labels(version.model, str(version.version), kind, _short(graph)).set(1)
         self._swaps.labels(version.model).inc()

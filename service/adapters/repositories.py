@@ -11,8 +11,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from service.domain.artifact import (
     HIDDEN_PREFIX,
     MANIFEST,
     SAVED_MODEL,
+    TFLITE_MODEL,
     Manifest,
     content_digest,
 )
@@ -36,31 +36,32 @@ log = logging.getLogger(__name__)
 
 _BLOCK = 1 << 20
 _MAX_VERSION = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What was last read of one version."""
-
-    stamp: str
-    listing: Listing
+_DECIDING = (
+    SAVED_MODEL,
+    TFLITE_MODEL,
+    MANIFEST,
+    "variables",
+    "variables/variables.index",
+    "variables/variables.data-00000-of-00001",
+)
+"""What is looked at to see whether a version changed."""
 
 
 class DirectoryRepository:
-    """Versions in a local directory. One thread at a time calls ``scan``; the rest is thread-safe."""
+    """Versions in local directories. One thread at a time calls ``scan``; the rest is thread-safe."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path | None) -> None:
+        """Without a root there are only the models whose own directories are named."""
         self._root = root
-        self._read: dict[VersionId, _Read] = {}
         self._found: Mapping[str, Sequence[Listing]] = {}
         self._said: set[str] = set()
 
     def scan(self) -> Mapping[str, Sequence[Listing]]:
         """Every model and version there is now. Raises: OSError when the root cannot be listed."""
         found: dict[str, Sequence[Listing]] = {}
-        for model in _folders(self._root):
+        for model in _folders(self._root) if self._root else ():
             try:
-                listings: Sequence[Listing] = self._versions(model)
+                listings = self.list_versions(model.name, model, self._found.get(model.name, ()))
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
@@ -70,8 +71,6 @@ class DirectoryRepository:
             if listings:
                 found[model.name] = listings
         self._found = found
-        alive = {listing.id for listings in found.values() for listing in listings}
-        self._read = {version: read for version, read in self._read.items() if version in alive}
         return found
 
     def head(self, listing: Listing) -> Head:
@@ -123,29 +122,26 @@ class DirectoryRepository:
                 return f"{path} is not the file that was published: its sha256 differs from the manifest's"
         return None
 
-    def _versions(self, model: Path) -> list[Listing]:
+    def list_versions(self, model: str, base_path: PurePath, before: Sequence[Listing]) -> Sequence[Listing]:
+        """Every version in one base path. Raises: OSError."""
+        known = {listing.directory: listing for listing in before}
         by_number: dict[int, Path] = {}
-        for folder in _folders(model):
+        for folder in _folders(Path(base_path)):
             number = _version_number(folder.name)
             if number is None:
                 continue
             if number in by_number:
                 self._say_once(f"{by_number[number]} and {folder} are the same version; the latter is served")
             by_number[number] = folder
-        return [self._listing(VersionId(model.name, number), folder) for number, folder in sorted(by_number.items())]
+        return [
+            _listing(VersionId(model, number), folder, known.get(folder))
+            for number, folder in sorted(by_number.items())
+        ]
 
     def _say_once(self, warning: str) -> None:
         if warning not in self._said:
             self._said.add(warning)
             log.warning(warning)
-
-    def _listing(self, version: VersionId, folder: Path) -> Listing:
-        stamp = _stamp(folder)
-        read = self._read.get(version)
-        if read is None or read.stamp != stamp or read.listing.directory != folder:
-            read = _Read(stamp, _look(version, folder, stamp))
-            self._read[version] = read
-        return read.listing
 
 
 def _folders(root: Path) -> list[Path]:
@@ -174,7 +170,7 @@ def _is_text(name: str) -> bool:
 
 
 def _deciding_files(directory: Path) -> list[str]:
-    files = [directory / SAVED_MODEL, *sorted((directory / "variables").glob("*"))]
+    files = [directory / SAVED_MODEL, directory / TFLITE_MODEL, *sorted((directory / "variables").glob("*"))]
     return [str(file.relative_to(directory)) for file in files if file.is_file()]
 
 
@@ -185,10 +181,17 @@ def _version_number(name: str) -> int | None:
     return number if number <= _MAX_VERSION else None
 
 
+def _listing(version: VersionId, folder: Path, before: Listing | None) -> Listing:
+    stamp = _stamp(folder)
+    if before is not None and (before.id, before.stamp) == (version, stamp):
+        return before
+    return _look(version, folder, stamp)
+
+
 def _stamp(folder: Path) -> str:
     """Changes when the files that decide what the version is do."""
     parts = []
-    for path in (SAVED_MODEL, MANIFEST, "variables", "variables/variables.index"):
+    for path in _DECIDING:
         try:
             status = (folder / path).stat()
         except OSError:
@@ -204,7 +207,7 @@ def _look(version: VersionId, folder: Path, stamp: str) -> Listing:
         problem = None
         if (folder / EXTRA).is_dir():
             problem = f"{MANIFEST} is missing: the version was not completely written or copied"
-        elif not (folder / SAVED_MODEL).is_file():
+        elif not any((folder / model).is_file() for model in (SAVED_MODEL, TFLITE_MODEL)):
             problem = f"neither {SAVED_MODEL} nor {MANIFEST} is there: this is not a SavedModel, or not all of it yet"
         return Listing(version, folder, stamp, None, problem)
     except (OSError, InvalidInput, UnicodeDecodeError) as error:

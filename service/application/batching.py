@@ -12,27 +12,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from service.application.lanes import Lanes
 from service.application.ports import ServingObserver
-from service.domain.errors import ModelFailed, Overloaded, ServiceError
-from service.domain.tensors import Array, Tensors, batch_rows
+from service.domain.batches import BatchLimits
+from service.domain.errors import DeadlineExceeded, InvalidInput, ModelFailed, Overloaded, QueueTimedOut, ServiceError
+from service.domain.tensors import Array, Tensors
 
 Run = Callable[[Tensors], dict[str, Array]]
 """Runs one signature of one graph on a batch."""
 Finish = Callable[[Tensors], dict[str, Array]]
 """Turns a request's own rows of the graph's outputs into its answer: the identity, or a head."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchLimits:
-    """How many rows go into one run, and how many may wait."""
-
-    max_rows: int = 32
-    max_waiting_rows: int = 4096
 
 
 @dataclass(eq=False, slots=True)
@@ -49,41 +42,6 @@ class _Waiting:
 
 
 _Outcome = dict[str, Array] | ServiceError
-
-
-class Lanes:
-    """The places where graphs run, shared by all batchers, first come first served."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self._free = count
-        self._waiting: deque[Batcher] = deque()
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="lane")
-
-    def ask(self, batcher: Batcher) -> None:
-        """Give the batcher a lane: now, if one is free, else in turn."""
-        if self._free:
-            self._free -= 1
-            # Not at once: requests that the loop has read already, but not handled yet, are to come along.
-            asyncio.get_running_loop().call_soon(batcher.start_run)
-        else:
-            self._waiting.append(batcher)
-
-    def give_back(self) -> None:
-        """The lane is free again."""
-        self._free += 1
-        if self._waiting:
-            self.ask(self._waiting.popleft())
-
-    def submit(
-        self, work: Callable[[Sequence[_Waiting]], list[_Outcome]], batch: Sequence[_Waiting]
-    ) -> asyncio.Future[list[_Outcome]]:
-        """Run in a lane's thread. The caller holds a lane."""
-        return asyncio.get_running_loop().run_in_executor(self._threads, work, batch)
-
-    def close(self) -> None:
-        """Wait for what is running and end the threads."""
-        self._threads.shutdown(wait=True)
 
 
 class Batcher:
@@ -103,41 +61,75 @@ class Batcher:
         """``together`` says whether rows of different requests may share a run: only where that was seen to change
         nothing. Otherwise each request is a run of its own, whatever its first dimension means.
         """
-        self.together = together
+        self.together, self.limits = together, limits
         self._graph, self._signature, self._run = graph, signature, run
-        self._lanes, self._limits, self._observer = lanes, limits, observer
+        self._lanes, self._observer = lanes, observer
         self._queue: deque[_Waiting] = deque()
         self._waiting_rows = 0
         self._asked = 0
         self._runs = 0
         self._run_ended = threading.Condition()
 
-    async def submit(self, inputs: Tensors, finish: Finish) -> dict[str, Array]:
+    async def submit(self, inputs: Tensors, finish: Finish, timeout_s: float | None = None) -> dict[str, Array]:
         """Answer one request.
 
         Raises:
             Overloaded: too much waits already.
-            InvalidInput, ModelFailed: as the graph said, for this request.
+            InvalidInput, ModelFailed: as the graph said, for this request; or it is larger than any may be.
+            DeadlineExceeded, QueueTimedOut: after ``timeout_s`` seconds; what still waited is dropped.
         """
-        rows = max(1, batch_rows(inputs)) if self.together else 1
+        rows = self._rows(inputs)
+        if self.limits.max_request_rows is not None and rows > self.limits.max_request_rows:
+            raise InvalidInput(
+                f"Task size {rows} is larger than maximum input batch size {self.limits.max_request_rows}"
+            )
         # As many as keep every lane busy: a huge request that queued up whole would lock everyone else out.
         at_once = 2 * self._lanes.count
-        first = min(rows, at_once * self._limits.max_rows)
-        if self._waiting_rows and self._waiting_rows + first > self._limits.max_waiting_rows:
-            raise Overloaded(f"{self._waiting_rows} rows are waiting for this model, which is as many as may")
-        pieces = self._pieces(inputs, rows)
-        answers: list[dict[str, Array]] = []
-        for start in range(0, len(pieces), at_once):
-            answers += await self._answers(pieces[start : start + at_once], finish)
+        first = min(rows, at_once * self.limits.max_rows)
+        if self._waiting_rows and self._waiting_rows + first > self.limits.max_waiting_rows:
+            raise Overloaded(
+                "The batch scheduling queue to which this task was submitted is full; currently "
+                f"{-(-self._waiting_rows // self.limits.max_rows)} batches enqueued and max_enqueued_batches is "
+                f"{self.limits.max_waiting_batches}: {self._waiting_rows} rows are waiting, which is as many as may"
+            )
+        answers = await self._answers_in_time(self._pieces(inputs, rows), at_once, finish, timeout_s)
         if len(answers) == 1:
             return answers[0]
         return {alias: np.concatenate([answer[alias] for answer in answers]) for alias in answers[0]}
 
-    async def _answers(self, parts: Sequence[tuple[Tensors, int]], finish: Finish) -> list[dict[str, Array]]:
+    def _rows(self, inputs: Tensors) -> int:
+        """How many rows of a batch a request takes up. One whose inputs have different numbers of rows, which a graph
+        may well broadcast, takes up all of them: it shares a run with nobody.
+        """
+        if not self.together:
+            return 1
+        sizes = {array.shape[0] for array in inputs.values()}
+        return max(1, *sizes) if len(sizes) == 1 else self.limits.max_rows
+
+    async def _answers_in_time(
+        self, parts: Sequence[tuple[Tensors, int]], at_once: int, finish: Finish, timeout_s: float | None
+    ) -> list[dict[str, Array]]:
+        answers: list[dict[str, Array]] = []
+        ran: list[bool] = []
+        try:
+            async with asyncio.timeout(timeout_s):
+                for start in range(0, len(parts), at_once):
+                    answers += await self._answers(parts[start : start + at_once], finish, ran)
+        except TimeoutError as error:
+            if self.limits.tells_late and not any(ran):
+                raise QueueTimedOut("Run() timeout exceeded while waiting in batching queue") from error
+            raise DeadlineExceeded(f"no answer within {timeout_s:.3g} s") from error
+        return answers
+
+    async def _answers(
+        self, parts: Sequence[tuple[Tensors, int]], finish: Finish, ran: list[bool]
+    ) -> list[dict[str, Array]]:
+        """Answers to some pieces of one request. Adds to ``ran`` whether each left the queue for a lane."""
         pieces = [self._enqueue(part, finish) for part in parts]
         try:
             return await asyncio.gather(*(piece.answer for piece in pieces))
         finally:
+            ran += [not piece.queued for piece in pieces]
             for piece in pieces:
                 piece.answer.cancel()
                 if piece.queued:
@@ -146,7 +138,7 @@ class Batcher:
                     self._left_queue(piece)
 
     def _pieces(self, inputs: Tensors, rows: int) -> list[tuple[Tensors, int]]:
-        most = self._limits.max_rows
+        most = self.limits.max_rows
         if rows <= most:
             return [(inputs, rows)]
         return [
@@ -165,10 +157,10 @@ class Batcher:
 
     def _ask_for_lane(self) -> None:
         # One lane asked for is enough for one run's rows; more only when more wait.
-        a_run = self._limits.max_rows if self.together else 1
+        a_run = self.limits.max_rows if self.together else 1
         if self._queue and self._asked * a_run < self._waiting_rows and self._asked < self._lanes.count:
             self._asked += 1
-            self._lanes.ask(self)
+            self._lanes.ask(self.start_run)
 
     def start_run(self) -> None:
         """A lane is ours: fill it with what has piled up, or hand it back when all who waited have left."""
@@ -179,7 +171,7 @@ class Batcher:
             return
         with self._run_ended:
             self._runs += 1
-        self._lanes.submit(self._answer_all, batch).add_done_callback(lambda done: self._settle(batch, done))
+        self._lanes.submit(lambda: self._answer_all(batch)).add_done_callback(lambda done: self._settle(batch, done))
         self._ask_for_lane()
 
     def wait_until_idle(self) -> None:
@@ -198,10 +190,10 @@ class Batcher:
                 self._left_queue(waiting)
                 continue
             if batch and (
-                not self.together or rows + waiting.rows > self._limits.max_rows or waiting.shapes != batch[0].shapes
+                not self.together or rows + waiting.rows > self.limits.max_rows or waiting.shapes != batch[0].shapes
             ):
                 passed.append(waiting)
-                if not self.together or rows >= self._limits.max_rows:
+                if not self.together or rows >= self.limits.max_rows:
                     break
                 continue
             batch.append(waiting)
@@ -244,19 +236,20 @@ class Batcher:
         outcomes = self._answer_together(batch) if len(batch) > 1 else None
         if outcomes is None:
             outcomes = [self._answer_alone(waiting) for waiting in batch]
-        ran = time.monotonic() - begun
-        self._observer.batch_ran(self._graph, self._signature, rows, len(batch), begun - batch[0].since, ran)
+        ran, filled = time.monotonic() - begun, self._filling(rows)
+        self._observer.batch_ran(self._graph, self._signature, rows, len(batch), begun - batch[0].since, ran, filled)
         return outcomes
 
     def _answer_together(self, batch: Sequence[_Waiting]) -> list[_Outcome] | None:
         """Everyone's answer from one run, or None when that failed and each must be tried alone."""
         aliases = batch[0].inputs
+        rows = sum(waiting.rows for waiting in batch)
         try:
-            outputs = self._run({a: np.concatenate([waiting.inputs[a] for waiting in batch]) for a in aliases})
+            joined = {a: np.concatenate([waiting.inputs[a] for waiting in batch]) for a in aliases}
+            outputs = self._run(self._filled(joined, rows))
         except ServiceError:
             return None
-        rows = sum(waiting.rows for waiting in batch)
-        if any(array.ndim == 0 or array.shape[0] != rows for array in outputs.values()):
+        if any(array.ndim == 0 or array.shape[0] != self.limits.run_rows(rows) for array in outputs.values()):
             return None
         outcomes: list[_Outcome] = []
         start = 0
@@ -268,10 +261,22 @@ class Batcher:
 
     def _answer_alone(self, waiting: _Waiting) -> _Outcome:
         try:
-            outputs = self._run(waiting.inputs)
+            outputs = self._run(self._filled(waiting.inputs, waiting.rows))
         except ServiceError as error:
             return error
+        if self._filling(waiting.rows):
+            outputs = {alias: array[: waiting.rows] for alias, array in outputs.items()}
         return _finished(waiting, outputs)
+
+    def _filled(self, inputs: Tensors, rows: int) -> Tensors:
+        """Rows filled up to a size that a run may have; the caller drops what comes of the filling."""
+        missing = self._filling(rows)
+        if not missing:
+            return inputs
+        return {alias: np.concatenate([array, *[array[-1:]] * missing]) for alias, array in inputs.items()}
+
+    def _filling(self, rows: int) -> int:
+        return self.limits.run_rows(rows) - rows if self.together else 0
 
 
 def _finished(waiting: _Waiting, outputs: Tensors) -> _Outcome:

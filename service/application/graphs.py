@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from service.application.batching import Batcher, BatchLimits, Lanes
-from service.application.ports import Engine, Graph, ServingObserver
+from service.application.batching import Batcher
+from service.application.lanes import Lanes
+from service.application.ports import BatchingRules, Engine, Graph, ServingObserver
+from service.domain.batches import BatchLimits
 from service.domain.errors import ServiceError
 from service.domain.tensors import NUMPY_TYPES, Array, Signature, Tensors, farthest
 
@@ -36,8 +38,8 @@ class SharedGraph:
     users: int = 0
     warm: set[str] = field(default_factory=set)
 
-    def warm_up(self, signature: str, example: Tensors | None, max_rows: int) -> None:
-        """Run a signature at every power of two of rows up to ``max_rows``, so that no request pays for a first time.
+    def warm_up(self, signature: str, example: Tensors | None) -> None:
+        """Run a signature at every size that its limits say to warm, so that no request pays for a first time.
 
         Without an example one is generated; a signature that generated inputs do not suit is left as it is.
         """
@@ -46,27 +48,35 @@ class SharedGraph:
         rows = example or generated_rows(self.graph.signatures[signature], 1)
         if rows is not None:
             try:
-                self._run_at_every_size(signature, rows, max_rows)
+                self._run_at_every_size(signature, rows)
             except ServiceError:
                 if example is not None:
                     raise
         self.warm.add(signature)
 
-    def _run_at_every_size(self, signature: str, rows: Tensors, max_rows: int) -> None:
-        if not self.batchers[signature].together:
+    def _run_at_every_size(self, signature: str, rows: Tensors) -> None:
+        batcher = self.batchers[signature]
+        if not batcher.together:
             self.graph.run(signature, rows)
             return
-        size = 1
-        while size <= max_rows:
+        for size in batcher.limits.warm_sizes():
             self.graph.run(signature, {alias: _repeated(array, size) for alias, array in rows.items()})
-            size *= 2
 
 
 class SharedGraphs:
     """All graphs in memory. Thread-safe; two loads of one graph become one."""
 
-    def __init__(self, engine: Engine, lanes: Lanes, limits: BatchLimits, observer: ServingObserver) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        lanes: Lanes,
+        limits: BatchLimits,
+        observer: ServingObserver,
+        rules: BatchingRules | None = None,
+    ) -> None:
+        """``limits`` hold for every graph that ``rules`` have no others for."""
         self._engine, self._lanes, self._limits, self._observer = engine, lanes, limits, observer
+        self._rules = rules
         self._graphs: dict[str, SharedGraph] = {}
         self._busy: set[str] = set()
         """Graphs being loaded or freed just now; whoever wants one of them waits."""
@@ -126,7 +136,8 @@ class SharedGraphs:
 
     def _load(self, key: str, directory: Path, published: bool) -> SharedGraph:
         begun = time.monotonic()
-        graph = self._engine.load(directory)
+        limits = (self._rules.limits(directory) if self._rules else None) or self._limits
+        graph = self._attempt(directory)
         try:
             batchers = {
                 name: Batcher(
@@ -135,7 +146,7 @@ class SharedGraphs:
                     _bound(graph, name),
                     together=_rows_are_independent(graph, name, signature, published),
                     lanes=self._lanes,
-                    limits=self._limits,
+                    limits=limits,
                     observer=self._observer,
                 )
                 for name, signature in graph.signatures.items()
@@ -145,6 +156,15 @@ class SharedGraphs:
             raise
         self._observer.graph_loaded(key, time.monotonic() - begun)
         return SharedGraph(key, graph, batchers, users=1)
+
+    def _attempt(self, directory: Path) -> Graph:
+        begun, loaded = time.monotonic(), False
+        try:
+            graph = self._engine.load(directory)
+            loaded = True
+            return graph
+        finally:
+            self._observer.load_attempted(directory, loaded, time.monotonic() - begun)
 
 
 def _bound(graph: Graph, name: str) -> Callable[[Tensors], dict[str, Array]]:

@@ -1,16 +1,18 @@
 """From a directory to a version that can answer: whole files, a loaded graph, the golden pair reproduced, every batch
-size warm. Everything here blocks, runs on a loader's thread, and leaves nothing behind when it fails.
+size warm, its own warm-up requests answered. Everything here blocks, runs on a loader's thread, and leaves nothing
+behind when it fails.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from functools import partial
 
-from service.application.batching import BatchLimits, Finish
+from service.application.batching import Finish
 from service.application.graphs import ENGINE_TOLERANCE, SharedGraph, SharedGraphs
 from service.application.online import Endpoint, Online
-from service.application.ports import Engine, GoldenPair, Listing, Repository
+from service.application.ports import Engine, GoldenPair, Listing, Repository, Request, ServingObserver, WarmUp
 from service.domain.artifact import Manifest, ModelKind
 from service.domain.errors import ModelFailed, ServiceError
 from service.domain.heads import AnswerForm, Head
@@ -20,8 +22,19 @@ from service.domain.tensors import DEFAULT_SIGNATURE, Array, Signature, Tensors,
 class Loader:
     """Prepares versions. Thread-safe."""
 
-    def __init__(self, repository: Repository, engine: Engine, graphs: SharedGraphs, limits: BatchLimits) -> None:
-        self._repository, self._engine, self._graphs, self._limits = repository, engine, graphs, limits
+    def __init__(
+        self,
+        repository: Repository,
+        engine: Engine,
+        graphs: SharedGraphs,
+        observer: ServingObserver,
+        warm_up: WarmUp | None = None,
+        *,
+        rounds: int = 1,
+    ) -> None:
+        """``warm_up`` gives requests that a version has to answer, so many ``rounds`` each, before it is live."""
+        self._repository, self._engine, self._graphs, self._observer = repository, engine, graphs, observer
+        self._warm_up, self._rounds = warm_up, rounds
 
     def prepare(self, listing: Listing, bases: Mapping[str, Listing]) -> Online:
         """Make a version able to answer. ``bases`` are the versions that offer features, by digest.
@@ -82,7 +95,23 @@ class Loader:
         for name, endpoint in endpoints.items():
             example = golden.inputs if golden is not None and golden.signature == name else None
             if example is not None or name == DEFAULT_SIGNATURE:
-                shared.warm_up(endpoint.runs, example, self._limits.max_rows)
+                shared.warm_up(endpoint.runs, example)
+        self._replay(listing, shared, endpoints)
+
+    def _replay(self, listing: Listing, shared: SharedGraph, endpoints: Mapping[str, Endpoint]) -> None:
+        """Answer the requests that the version brings along, as requests are answered; one that fails, fails it."""
+        if self._warm_up is None or not self._rounds:
+            return
+        begun, records, answered = time.monotonic(), 0, False
+        try:
+            signatures = {name: endpoint.signature for name, endpoint in endpoints.items()}
+            for records, request in enumerate(self._warm_up.requests(listing.directory, signatures), start=1):
+                for _ in range(self._rounds):
+                    _answer(request, records, shared, endpoints)
+            answered = True
+        finally:
+            if records or not answered:
+                self._observer.warmed_up(listing.directory, records, answered, time.monotonic() - begun)
 
 
 def _endpoint(
@@ -132,6 +161,17 @@ def _through(head: Head, cut: str, form: AnswerForm) -> Finish:
 
 def _apply(head: Head, cut: str, form: AnswerForm, features: Tensors) -> dict[str, Array]:
     return head.answer(features[cut], form)
+
+
+def _answer(request: Request, number: int, shared: SharedGraph, endpoints: Mapping[str, Endpoint]) -> None:
+    endpoint = endpoints.get(request.signature)
+    if endpoint is None:
+        raise ModelFailed(f"warm-up record {number} is for signature {request.signature!r}, which there is not")
+    try:
+        endpoint.signature.check(request.inputs)
+        endpoint.finish(shared.graph.run(endpoint.runs, request.inputs))
+    except (ServiceError, KeyError, ValueError) as error:
+        raise ModelFailed(f"warm-up record {number} failed: {error}") from error
 
 
 def _reproduce(golden: GoldenPair, shared: SharedGraph, endpoints: Mapping[str, Endpoint]) -> None:

@@ -13,7 +13,7 @@ from service.application.batching import Batcher, Finish
 from service.application.graphs import SharedGraph
 from service.application.ports import Listing
 from service.domain.errors import SignatureNotFound
-from service.domain.tensors import NUMPY_TYPES, Array, Signature, Tensors, batch_rows
+from service.domain.tensors import NUMPY_TYPES, Array, Signature, Tensors
 from service.domain.versions import VersionId
 
 
@@ -27,18 +27,18 @@ class Endpoint:
     batcher: Batcher
     finish: Finish
 
-    async def call(self, inputs: Tensors) -> dict[str, Array]:
+    async def call(self, inputs: Tensors, timeout_s: float | None = None) -> dict[str, Array]:
         """Answer one request.
 
         Raises:
             InvalidInput: the inputs do not fit the signature.
-            Overloaded, ModelFailed: as the batcher says.
+            Overloaded, ModelFailed, DeadlineExceeded, QueueTimedOut: as the batcher says.
         """
-        self.signature.check(inputs)
+        inputs = self.signature.completed(inputs)
         known = all(spec.dtype in NUMPY_TYPES for spec in self.signature.outputs.values())
-        if self.batcher.together and known and batch_rows(inputs) == 0:
+        if self.batcher.together and known and not any(len(array) for array in inputs.values()):
             return self._no_rows()
-        return await self.batcher.submit(inputs, self.finish)
+        return await self.batcher.submit(inputs, self.finish, timeout_s)
 
     def _no_rows(self) -> dict[str, Array]:
         """The answer to an empty batch, which some kernels refuse to compute."""
@@ -67,7 +67,7 @@ class Online:
         """Raises: SignatureNotFound."""
         endpoint = self.endpoints.get(signature)
         if endpoint is None:
-            raise SignatureNotFound(f'Serving signature name: "{signature}" not found in signature def')
+            raise SignatureNotFound(signature)
         return endpoint
 
     @contextmanager

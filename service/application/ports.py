@@ -5,17 +5,19 @@ Ports that a thread waits in are plain methods and say so; the application calls
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 from service.domain.artifact import Manifest
+from service.domain.batches import BatchLimits
 from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
 from service.domain.heads import Head
 from service.domain.jobs import Job, JobEvent, JobState, Move
 from service.domain.progress import TrainerEvent
+from service.domain.serving_config import ServingConfig
 from service.domain.tensors import Array, Signature, Tensors
 from service.domain.versions import VersionId
 
@@ -94,6 +96,14 @@ class Repository(Protocol):
             OSError: the repository cannot be reached; what is live stays live.
         """
 
+    def list_versions(self, model: str, base_path: PurePath, before: Sequence[Listing]) -> Sequence[Listing]:
+        """Every version in one base path, served under this name. ``before`` is what the last look found there: what
+        did not change is not read again. Blocks.
+
+        Raises:
+            OSError: it is missing or cannot be read.
+        """
+
     def head(self, listing: Listing) -> Head:
         """The head's weights. Blocks.
 
@@ -112,6 +122,48 @@ class Repository(Protocol):
         """Hold the files against the manifest's digests: None, or what is wrong. Blocks."""
 
 
+class ConfigSource(Protocol):
+    """Where the models to serve are listed."""
+
+    def read(self) -> ServingConfig:
+        """What it says now. Blocks.
+
+        Raises:
+            InvalidInput: it cannot be understood; the text says where and why.
+            OSError: it cannot be read.
+        """
+
+
+class BatchingRules(Protocol):
+    """What a version says of how it wants to be batched."""
+
+    def limits(self, directory: Path) -> BatchLimits | None:
+        """The limits it brings along; None where it has none, and the server's own hold. Blocks.
+
+        Raises:
+            ModelFailed: they are there and cannot be read, or contradict themselves.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to one signature, as a door would have decoded it."""
+
+    signature: str
+    inputs: Tensors
+
+
+class WarmUp(Protocol):
+    """Requests that a version brings along, to be run before it answers."""
+
+    def requests(self, directory: Path, signatures: Mapping[str, Signature]) -> Iterable[Request]:
+        """All of them, in order; empty where it has none. Blocks, and reads as it is iterated.
+
+        Raises:
+            ModelFailed: while iterating, one is unreadable, of a kind that cannot be run, or there are too many.
+        """
+
+
 class ServingObserver(Protocol):
     """Told what happened while serving; decides what to count."""
 
@@ -119,18 +171,30 @@ class ServingObserver(Protocol):
         """A predict request was accepted; ``answered`` follows."""
 
     def answered(
-        self, model: str, version: int | None, signature: str, door: str, outcome: str, seconds: float
+        self, model: str, version: int | None, signature: str, door: str, outcome: str, seconds: float, api: str
     ) -> None:
-        """A predict request ended; ``outcome`` is ``ok`` or the error's kind, no version means that none was found."""
+        """A predict request ended; ``outcome`` is ``ok`` or the error's kind, no version means that none was found.
+        ``api`` is what was called: ``predict``, ``classify``, ``regress``, or ``multi_inference``.
+        """
 
-    def batch_ran(self, graph: str, signature: str, rows: int, requests: int, waited: float, ran: float) -> None:
-        """A batch ran: its rows, how many requests they came from, seconds the first waited, seconds it took."""
+    def batch_ran(
+        self, graph: str, signature: str, rows: int, requests: int, waited: float, ran: float, filled: int
+    ) -> None:
+        """A batch ran: its rows, how many requests they came from, seconds the first waited, seconds it took, and how
+        many rows were added to reach a size that a run may have.
+        """
 
     def graph_loaded(self, graph: str, seconds: float) -> None:
         """A graph is in memory now."""
 
     def graph_freed(self, graph: str) -> None:
         """A graph is no longer in memory."""
+
+    def load_attempted(self, directory: Path, loaded: bool, seconds: float) -> None:
+        """An engine tried to load what lies there."""
+
+    def warmed_up(self, directory: Path, records: int, answered: bool, seconds: float) -> None:
+        """The requests that a version brought along were run: so many, to the last if all were answered."""
 
     def version_live(self, version: VersionId, kind: str, graph: str, seconds: float) -> None:
         """A version answers now, from this graph; seconds from the start of its load."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from service.application.models import Models
 from service.application.online import Endpoint, Online
 from service.application.ports import ServingObserver
-from service.domain.errors import DeadlineExceeded, ServiceError, kind_of
+from service.domain.errors import ServiceError, kind_of
 from service.domain.tensors import DEFAULT_SIGNATURE, Array, Signature, Tensors
 from service.domain.versions import ModelRef, VersionId
 
@@ -34,13 +34,9 @@ class Call:
 
         Raises:
             InvalidInput, Overloaded, ModelFailed
-            DeadlineExceeded: after ``timeout_s`` seconds; what was queued for it is dropped.
+            DeadlineExceeded, QueueTimedOut: after ``timeout_s`` seconds; what was queued for it is dropped.
         """
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._endpoint.call(inputs)
-        except TimeoutError as error:
-            raise DeadlineExceeded(f"no answer within {timeout_s:.3g} s") from error
+        return await self._endpoint.call(inputs, timeout_s)
 
 
 class Predictor:
@@ -60,8 +56,9 @@ class Predictor:
             yield online
 
     @contextmanager
-    def call(self, ref: ModelRef, signature: str, door: str) -> Iterator[Call]:
-        """Hold the version for one request on one of its signatures; the empty name means the default one.
+    def call(self, ref: ModelRef, signature: str, door: str, api: str = "predict") -> Iterator[Call]:
+        """Hold the version for one request on one of its signatures; the empty name means the default one. ``api`` is
+        what was called, for whoever counts.
 
         Raises:
             ModelNotFound, UnknownLabel, SignatureNotFound
@@ -85,4 +82,4 @@ class Predictor:
             outcome = "Unexpected"
             raise
         finally:
-            self._observer.answered(ref.model, version, name, door, outcome, time.monotonic() - begun)
+            self._observer.answered(ref.model, version, name, door, outcome, time.monotonic() - begun, api)

@@ -26,6 +26,8 @@ Value = TypeVar("Value")
 
 FORMAT = "graft/v1"
 SAVED_MODEL = PurePosixPath("saved_model.pb")
+TFLITE_MODEL = PurePosixPath("model.tflite")
+"""A version's other form, or its only one; as TF Serving names it."""
 EXTRA = PurePosixPath("assets.extra/graft")
 WARMUP = PurePosixPath("assets.extra/tf_serving_warmup_requests")
 MANIFEST = EXTRA / "manifest.json"

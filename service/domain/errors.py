@@ -2,6 +2,7 @@
 
     ServiceError
     ├── InvalidInput            the request cannot be answered as written
+    ├── NotSupported            it asks for something that this server does not do
     ├── UploadTooLarge          more bytes than this server accepts
     ├── InvalidDataset          labelled data with faults, every one of them listed
     ├── UnknownLabel            no such name for a version
@@ -10,9 +11,12 @@
     ├── JobNotFound
     ├── DatasetNotFound
     ├── Conflict                the thing exists, but not in a state that allows this
+    ├── PreconditionFailed      what is asked for rests on something that is not so now
+    ├── LoadFailed              models that were asked for could not be made live
     ├── Overloaded              the queue is full; try again shortly
     ├── NotReady                not able to answer yet, or no longer
     ├── DeadlineExceeded        the caller's time ran out before the answer was there
+    ├── QueueTimedOut           the same, while the request still waited for its turn
     └── ModelFailed             the model itself raised while running
 
 Each door has one total table from these kinds to its own codes; a test proves that the tables are total.
@@ -31,6 +35,10 @@ class ServiceError(Exception):
 
 class InvalidInput(ServiceError):
     """The request cannot be answered as written."""
+
+
+class NotSupported(ServiceError):
+    """The request asks for something that this server does not do."""
 
 
 class UploadTooLarge(ServiceError):
@@ -53,7 +61,11 @@ class UnknownLabel(ServiceError):
 
 
 class SignatureNotFound(ServiceError):
-    """The model has no signature of this name."""
+    """The model has no signature of this name; each door has its own words for it."""
+
+    def __init__(self, signature: str) -> None:
+        self.signature = signature
+        super().__init__(f'Serving signature name: "{signature}" not found in signature def')
 
 
 class ModelNotFound(ServiceError):
@@ -72,6 +84,14 @@ class Conflict(ServiceError):
     """The thing exists, but its present state does not allow what was asked."""
 
 
+class PreconditionFailed(ServiceError):
+    """What is asked for rests on something that is not so now; asking again helps once it is."""
+
+
+class LoadFailed(ServiceError):
+    """Models that were asked for could not be made live. They are tried again; nothing else is touched."""
+
+
 class Overloaded(ServiceError):
     """The queue is full. ``retry_after_s`` is a hint, in seconds, when to try again."""
 
@@ -86,6 +106,10 @@ class NotReady(ServiceError):
 
 class DeadlineExceeded(ServiceError):
     """The caller's time ran out before the answer was there."""
+
+
+class QueueTimedOut(ServiceError):
+    """The caller's time ran out while its request still waited for its turn: there is too little capacity."""
 
 
 class ModelFailed(ServiceError):

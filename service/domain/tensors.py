@@ -5,8 +5,8 @@ Types carry TensorFlow's own names (``DT_FLOAT``), because those are on the wire
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,10 +21,13 @@ Output = TypeVar("Output")
 DEFAULT_SIGNATURE = "serving_default"
 FEATURES_SIGNATURE = "features"
 
+BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
+"""numpy has no such numbers; these are their bits."""
 NUMPY_TYPES: Mapping[str, np.dtype[Any]] = {
     "DT_FLOAT": np.dtype(np.float32),
     "DT_DOUBLE": np.dtype(np.float64),
     "DT_HALF": np.dtype(np.float16),
+    "DT_BFLOAT16": BFLOAT16,
     "DT_INT8": np.dtype(np.int8),
     "DT_INT16": np.dtype(np.int16),
     "DT_INT32": np.dtype(np.int32),
@@ -91,6 +94,8 @@ class Signature:
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     method: str = "tensorflow/serving/predict"
+    defaults: Tensors = field(default_factory=dict, compare=False)
+    """What inputs are when they are left out, for those that may be."""
 
     @property
     def batched(self) -> bool:
@@ -98,37 +103,42 @@ class Signature:
         specs = [*self.inputs.values(), *self.outputs.values()]
         return bool(self.inputs) and all(spec.batched for spec in specs)
 
+    def completed(self, tensors: Tensors) -> Tensors:
+        """A request with what it left out and may. Raises: InvalidInput, as ``check``."""
+        self.check(tensors)
+        return tensors if len(tensors) == len(self.inputs) else {**self.defaults, **tensors}
+
     def check(self, tensors: Tensors) -> None:
         """Hold a request against this signature.
 
         Raises:
             InvalidInput: a name is missing or unknown, or a tensor has the wrong type or shape; the text says which.
         """
-        if tensors.keys() != self.inputs.keys():
-            extra, missing = sorted(tensors.keys() - self.inputs.keys()), sorted(self.inputs.keys() - tensors.keys())
+        extra, missing = tensors.keys() - self.inputs.keys(), self.inputs.keys() - tensors.keys()
+        if len(tensors) != len(self.inputs) and (extra or not self.defaults):
             raise InvalidInput(
-                f"input size does not match signature: {len(tensors)}!={len(self.inputs)} "
-                f"len({{{','.join(sorted(tensors))}}}) != len({{{','.join(sorted(self.inputs))}}}). "
-                f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
+                f"input size does not match signature: {len(tensors)}!={len(self.inputs)} len({_listed(tensors)}) != "
+                f"len({_listed(self.inputs)}). Sent extra: {_listed(extra)}. Missing but required: {_listed(missing)}."
             )
-        for alias, spec in self.inputs.items():
-            array = tensors[alias]
+        for alias in sorted(missing - self.defaults.keys()):
+            raise InvalidInput(
+                f"Signature input alias: {alias}(feed name: {self.inputs[alias].graph_name}) not found in request and "
+                f"no default value provided. Inputs expected to be in the request "
+                f"{_listed(self.inputs.keys() - self.defaults.keys())}, or default input alias set: "
+                f"{','.join(sorted(self.defaults))}"
+            )
+        for alias in sorted(extra):
+            raise InvalidInput(f"the signature has no input {alias!r}; it has {_listed(self.inputs)}")
+        for alias, array in tensors.items():
+            spec = self.inputs[alias]
             if type_name(array) != spec.dtype:
                 raise InvalidInput(f"input {alias!r} expects {spec.dtype} but got {type_name(array)}")
             if not spec.accepts(array.shape):
                 raise InvalidInput(f"input {alias!r} expects shape {spec.shape_text()} but got {list(array.shape)}")
 
 
-def batch_rows(tensors: Tensors) -> int:
-    """How many rows a batched request holds.
-
-    Raises:
-        InvalidInput: its tensors disagree.
-    """
-    sizes = {alias: array.shape[0] for alias, array in tensors.items()}
-    if len(set(sizes.values())) > 1:
-        raise InvalidInput(f"inputs disagree on their first dimension: {sizes}")
-    return int(next(iter(sizes.values())))
+def _listed(names: Iterable[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}"
 
 
 def select_outputs(outputs: Mapping[str, Output], wanted: tuple[str, ...]) -> dict[str, Output]:

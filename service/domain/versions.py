@@ -43,22 +43,27 @@ class ModelRef:
 
 
 class VersionState(StrEnum):
-    """Where one version is in its life. It is LIVE only once it can answer, DRAINING before it no longer does."""
+    """Where one version is in its life. It is LIVE only once it can answer, DRAINING before it no longer does.
+
+    ENDED is the past: a version that is gone, remembered for whoever asks.
+    """
 
     NEW = "new"
     LOADING = "loading"
     LIVE = "live"
     DRAINING = "draining"
     FAILED = "failed"
+    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Snapshot:
-    """One version as the policy sees it."""
+    """One version as the policy sees it. Files changed in place are a new edition of the same version."""
 
     version: int
     state: VersionState
     aspired: bool
+    edition: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class Load:
     """Make this version able to answer, then let it."""
 
     version: int
+    edition: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +79,15 @@ class Unload:
     """Stop routing to this version, let it finish, free it."""
 
     version: int
+    edition: int = 0
 
 
 def next_action(versions: Sequence[Snapshot]) -> Load | Unload | None:
     """The one next step for one model, keeping it available throughout: load the new before unloading the old.
 
     Stateless and idempotent. A version that failed is not a candidate: its owner presents it as NEW when it is due to
-    be tried again. While anything is loading, nothing else is started for this model. After TF Serving's
-    ``AvailabilityPreservingPolicy``.
+    be tried again. While anything is loading, nothing else is started for this model. A version whose new edition is
+    aspired but not live yet goes on in its old one. After TF Serving's ``AvailabilityPreservingPolicy``.
     """
     if any(v.state is VersionState.LOADING for v in versions):
         return None
@@ -88,9 +95,22 @@ def next_action(versions: Sequence[Snapshot]) -> Load | Unload | None:
     stale = [v for v in live if not v.aspired]
     fresh = [v for v in versions if v.aspired and v.state is VersionState.NEW]
     covered = len(live) > len(stale) or not any(v.aspired for v in versions)
-    if stale and (covered or len(stale) > 1):
-        return Unload(min(stale).version)
-    return Load(max(fresh).version) if fresh else None
+    standing_in = _standing_in(versions, live)
+    spare = [v for v in stale if v not in standing_in]
+    if spare and (covered or len(stale) > 1):
+        gone = min(spare)
+        return Unload(gone.version, gone.edition)
+    if not fresh:
+        return None
+    first = max(fresh)
+    return Load(first.version, first.edition)
+
+
+def _standing_in(versions: Sequence[Snapshot], live: Sequence[Snapshot]) -> set[Snapshot]:
+    """Of each version that is aspired but does not answer yet, the newest edition that still does."""
+    awaited = {v.version for v in versions if v.aspired and v.state is not VersionState.LIVE}
+    editions = {v.version: v for v in sorted(live)}
+    return {v for number, v in editions.items() if number in awaited}
 
 
 def newest(versions: Iterable[int], count: int = 1) -> frozenset[int]:

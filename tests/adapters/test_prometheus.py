@@ -94,6 +94,20 @@ def test_graphs_whose_short_names_are_the_same_can_both_go(metrics: Metrics) -> 
     assert samples(metrics, "graft_graph_loaded") == {}
 
 
+def test_changed_files_of_a_version_take_over_its_series(metrics: Metrics) -> None:
+    """The old ones are freed after the new ones answer, and must not take the series along."""
+    version = VersionId("m", 1)
+    metrics.graph_loaded("plain:m@1:old", 1)
+    metrics.version_live(version, "plain", "plain:m@1:old", 1)
+    metrics.graph_loaded("plain:m@1:new", 1)
+    metrics.version_live(version, "base", DIGEST, 1)
+    metrics.graph_freed("plain:m@1:old")
+    assert {dict(labels)["graph"] for labels in samples(metrics, "graft_graph_loaded")} == {"plain:m@1"}
+    assert {dict(labels)["graph"] for labels in samples(metrics, "graft_version_live")} == {DIGEST[:12]}
+    metrics.version_gone(version)
+    assert samples(metrics, "graft_version_live") == {}
+
+
 def test_plain_models_with_colons_in_their_names_are_told_apart(metrics: Metrics) -> None:
     metrics.graph_loaded("plain:a:b@1:stamp", 1)
     metrics.graph_loaded("plain:a:c@1:stamp", 1)

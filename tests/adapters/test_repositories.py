@@ -434,3 +434,43 @@ def test_a_golden_pair_with_a_part_of_another_name_is_a_failed_model(
     )
     with pytest.raises(ModelFailed, match="no part of a golden pair"):
         repository.golden(only(repository))
+
+
+# --- Base paths of their own ------------------------------------------------------------------------------------------
+
+
+def test_a_base_path_is_listed_under_the_name_it_was_given(tmp_path: Path) -> None:
+    repository = DirectoryRepository(tmp_path / "root")
+    plain(tmp_path / "elsewhere" / "0007")
+    plain(tmp_path / "elsewhere" / "12")
+    (tmp_path / "elsewhere" / "notes").mkdir()
+    listings = repository.list_versions("m", tmp_path / "elsewhere", ())
+    assert [str(one.id) for one in listings] == ["m@7", "m@12"]
+    assert listings[0].directory == tmp_path / "elsewhere" / "0007"
+
+
+def test_what_did_not_change_in_a_base_path_is_not_read_again(tmp_path: Path) -> None:
+    repository = DirectoryRepository(tmp_path)
+    for version in ("1", "2"):
+        write_version(tmp_path / "m" / version, base_manifest("?"))
+    before = repository.list_versions("m", tmp_path / "m", ())
+    write_files(tmp_path / "m" / "2", {"saved_model.pb": b"another graph"})
+    after = repository.list_versions("m", tmp_path / "m", before)
+    assert after[0] is before[0]
+    assert after[1].stamp != before[1].stamp
+
+
+def test_weights_alone_that_change_are_noticed(tmp_path: Path) -> None:
+    repository = DirectoryRepository(tmp_path)
+    plain(tmp_path / "m" / "1")
+    before = only(repository)
+    write_files(tmp_path / "m" / "1", {"variables/variables.data-00000-of-00001": b"weights"})
+    assert only(repository).stamp != before.stamp
+
+
+def test_a_missing_base_path_is_an_error_and_an_empty_one_is_not(tmp_path: Path) -> None:
+    repository = DirectoryRepository(tmp_path)
+    with pytest.raises(OSError, match="No such file"):
+        repository.list_versions("m", tmp_path / "m", ())
+    (tmp_path / "m").mkdir()
+    assert repository.list_versions("m", tmp_path / "m", ()) == []

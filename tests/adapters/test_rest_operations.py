@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
-from serving_fakes import Bench
+from serving_fakes import Bench, scaling_model
 
 from service.adapters.prometheus import Metrics
 from service.adapters.rest.app import RestApplication, api
 from service.adapters.rest.operations import operations_router
 from service.adapters.rest.tfserving import TfServingDoor
 from service.domain.errors import Conflict, InvalidDataset, Overloaded
+from service.domain.serving_config import ModelConfig, ServingConfig, Specific
 
 
 class Place:
@@ -71,6 +73,7 @@ async def test_everything_served_is_listed_with_what_it_is_made_of(place: Place)
         "name": "pets",
         "kind": "head",
         "labels": {},
+        "warnings": [],
         "base": "base@1",
         "classes": ["cat", "dog"],
         "versions": [{"version": 1, "state": "live", "engine": "fake", "graph": "base-1", "error": None}],
@@ -87,7 +90,26 @@ async def test_everything_served_is_listed_with_what_it_is_made_of(place: Place)
 
 
 async def test_an_empty_server_lists_nothing(place: Place) -> None:
-    assert (await place.client.get("/v1/models")).json() == {"models": []}
+    assert (await place.client.get("/v1/models")).json() == {"models": [], "config_problem": None}
+
+
+async def test_labels_and_what_is_not_as_it_was_asked_for_are_shown(place: Place) -> None:
+    bench = place.bench
+    bench.place("/m", 1)
+    bench.place("/m", 2, replace(scaling_model(), broken="no variables"))
+    labels = {"stable": 1, "canary": 2}
+    await bench.models.adopt(ServingConfig((ModelConfig("m", "/m", Specific(frozenset({1, 2, 3})), labels),)))
+    await bench.models.settle()
+    bench.models.config_problem = "models.config:3: no such field"
+    answer = (await place.client.get("/v1/models")).json()
+    assert answer["config_problem"] == "models.config:3: no such field"
+    (model,) = answer["models"]
+    assert model["labels"] == {"stable": 1}
+    assert model["warnings"] == [
+        "version 3 was asked for and is not there",
+        "label canary is for version 2, which does not answer",
+    ]
+    assert [version["error"] for version in model["versions"]] == ["no variables", None]
 
 
 async def test_the_metrics_page_is_what_prometheus_reads(place: Place) -> None:

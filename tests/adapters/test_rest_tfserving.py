@@ -186,14 +186,6 @@ async def test_a_body_may_come_in_pieces(place: Place) -> None:
     assert response.status_code == 200
 
 
-async def test_a_compressed_body_is_refused_with_the_reason(place: Place) -> None:
-    response = await place.client.post(
-        "/v1/models/m:predict", content=b"\x1f\x8b", headers={"content-encoding": "gzip"}
-    )
-    assert response.status_code == 400
-    assert "Content-Encoding" in response.json()["error"]
-
-
 async def test_a_client_that_leaves_before_its_request_is_whole_is_nobodys_error(place: Place) -> None:
     messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
     sent: list[Any] = []

@@ -15,7 +15,6 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from serving_fakes import Bench, FakeModel, Gate, scaling_model, signature, spec
 from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,
@@ -41,7 +40,9 @@ class Place:
     def __init__(self) -> None:
         self.bench = Bench()
         self.server = RpcServer(
-            PredictionService(self.bench.predictor), ModelStatusService(self.bench.models), "127.0.0.1:0"
+            PredictionService(self.bench.predictor),
+            ModelStatusService(self.bench.models, self.bench.reloads),
+            "127.0.0.1:0",
         )
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.server.port}")
         self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
@@ -130,12 +131,16 @@ async def test_outputs_can_be_chosen(place: Place) -> None:
         ({"version": 0}, Code.NOT_FOUND, "Specific(m, 0)"),
         ({"version": -1}, Code.NOT_FOUND, "Specific(m, -1)"),
         ({"label": "l"}, Code.INVALID_ARGUMENT, "Unrecognized servable version label: l"),
-        ({"signature": "s"}, Code.FAILED_PRECONDITION, '"s" not found'),
+        ({"signature": "s"}, Code.FAILED_PRECONDITION, 'Serving signature key "s" not found.'),
         ({"output_filter": ["z"]}, Code.INVALID_ARGUMENT, "output tensor alias not found in signature: z"),
         ({"output_filter": ["y", "y"]}, Code.INVALID_ARGUMENT, "duplicate output tensor alias: y"),
         ({"inputs": {}}, Code.INVALID_ARGUMENT, "Missing but required: {x}"),
         ({"inputs": {"x": ROWS, "z": ROWS}}, Code.INVALID_ARGUMENT, "2!=1 len({x,z}) != len({x}). Sent extra: {z}"),
-        ({"inputs": {"z": ROWS}}, Code.INVALID_ARGUMENT, "Missing but required: {x}"),
+        (
+            {"inputs": {"z": ROWS}},
+            Code.INVALID_ARGUMENT,
+            "Signature input alias: x(feed name: x:0) not found in request",
+        ),
         ({"inputs": {"x": ROWS.astype(np.float64)}}, Code.INVALID_ARGUMENT, "expects DT_FLOAT but got DT_DOUBLE"),
         ({"inputs": {"x": ROWS[:, :2]}}, Code.INVALID_ARGUMENT, "expects shape [?,3] but got [2, 2]"),
         ({"inputs": {"x": np.array(["a"])}}, Code.INVALID_ARGUMENT, "DT_STRING"),
@@ -258,6 +263,21 @@ async def test_calls_at_the_same_time_get_their_own_answers(place: Place) -> Non
     await asyncio.gather(*(client(number) for number in range(60)))
 
 
+async def test_a_message_of_64_megabytes_goes_both_ways(place: Place) -> None:
+    x = np.arange(2**24, dtype=np.float32).reshape(8, -1)
+    wide = {"serving_default": signature([spec("x", (None, None))], [spec("y", (None, None))])}
+    place.bench.publish("large", 1, FakeModel(wide, {"serving_default": lambda inputs: {"y": inputs["x"] * 2}}))
+    await place.bench.look()
+    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{place.server.port}", options=options) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        asked = request("large", inputs={})
+        asked.inputs["x"].CopyFrom(tensor_proto.encode(x))
+        assert asked.ByteSize() > 64_000_000
+        response = await stub.Predict(asked, timeout=60)
+    np.testing.assert_array_equal(tensor_proto.decode("y", response.outputs["y"]), x * 2)
+
+
 # --- Metadata and status ----------------------------------------------------------------------------------------------
 
 
@@ -358,7 +378,8 @@ async def test_health_follows_readiness(place: Place) -> None:
     health = health_pb2_grpc.HealthStub(place.channel)
     for ready in (False, True, False):
         await place.server.serving(ready)
-        for name in ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"):
+        qualified = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+        for name in ("", *qualified, *(one.rpartition(".")[2] for one in qualified)):
             answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
             assert answer.status == (
                 health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
@@ -386,8 +407,10 @@ async def test_reflection_lists_the_services(place: Place) -> None:
 
 
 async def test_a_method_that_is_not_served_is_unimplemented(place: Place) -> None:
-    code, _ = await refused(place.prediction.Classify(classification_pb2.ClassificationRequest()))
-    assert code == Code.UNIMPLEMENTED
+    """TensorFlow Serving has the messages of a streamed prediction, and no such method."""
+    for method in ("PredictStreamed", "Nothing"):
+        raw = place.channel.unary_unary(f"/tensorflow.serving.PredictionService/{method}")
+        assert (await refused(raw(b"")))[0] == Code.UNIMPLEMENTED
 
 
 async def test_a_second_server_on_the_same_port_is_refused(place: Place) -> None:
@@ -395,7 +418,7 @@ async def test_a_second_server_on_the_same_port_is_refused(place: Place) -> None
     with pytest.raises(OSError, match="gRPC cannot listen on"):
         RpcServer(
             PredictionService(place.bench.predictor),
-            ModelStatusService(place.bench.models),
+            ModelStatusService(place.bench.models, place.bench.reloads),
             f"127.0.0.1:{place.server.port}",
         )
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from serving_fakes import signature, spec
 
-from service.adapters.rest import tensor_json
-from service.domain.errors import InvalidInput
-from service.domain.tensors import NUMPY_TYPES, Array, Signature
+from service.adapters.rest import answer_json, tensor_json
+from service.domain.errors import InvalidInput, NotSupported
+from service.domain.tensors import BFLOAT16, NUMPY_TYPES, Array, Signature
 
 ONE = signature([spec("x", None)], [])
 TWO = signature([spec("a", None), spec("b", None, "DT_INT32")], [])
@@ -44,7 +44,7 @@ def refusal(body: str | bytes, to: Signature = ONE) -> str:
 
 
 def said(outputs: dict[str, Any], in_rows: bool = False) -> Any:
-    text = tensor_json.encode(outputs, in_rows).decode()
+    text = answer_json.encode(outputs, in_rows).decode()
     return json.loads(text)["predictions" if in_rows else "outputs"]
 
 
@@ -63,7 +63,8 @@ def test_integers_reach_the_ends_of_their_type_and_not_beyond(dtype: str) -> Non
     limits = np.iinfo(NUMPY_TYPES[dtype])
     assert column(f"[{limits.min}, {limits.max}, 1]", dtype).tolist() == [limits.min, limits.max, 1]
     for beyond in (limits.min - 1, limits.max + 1, 10**30):
-        assert dtype in refusal(f'{{"inputs": [{beyond}, 1]}}', signature([spec("x", None, dtype)], []))
+        said = refusal(f'{{"inputs": [{beyond}, 1]}}', signature([spec("x", None, dtype)], []))
+        assert said.endswith(f"Type: Number is not of expected type: {dtype.removeprefix('DT_').lower()}")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,12 @@ def test_nothing_is_taken_for_another_type(text: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["DT_COMPLEX64", "DT_BFLOAT16", "DT_RESOURCE"])
 def test_a_type_that_json_has_no_word_for_is_refused(dtype: str) -> None:
-    assert "is not supported" in refusal('{"inputs": 1}', signature([spec("x", None, dtype)], []))
+    """The kind of error depends on the form, and that is TF Serving's doing."""
+    to = signature([spec("x", None, dtype)], [])
+    text = f"Conversion of JSON Value: 1 to type: {dtype.removeprefix('DT_').lower()}"
+    with pytest.raises(NotSupported, match=text):
+        decode('{"inputs": 1}', to)
+    assert "Failed to process element: 0 of 'instances' list. Error: " in refusal('{"instances": [1]}', to)
 
 
 def test_truths_are_truths() -> None:
@@ -133,11 +139,39 @@ def test_the_nesting_is_the_shape(text: str, shape: tuple[int, ...]) -> None:
     assert column(text.replace("1", '"1"').replace("2", '"2"').replace("3", '"3"'), "DT_STRING").shape == shape
 
 
-@pytest.mark.parametrize("text", ["[[1], [1, 2]]", "[[1], 1]", "[1, [1]]", "[[], [1]]", "[[[1]], [1]]", "[[1], []]"])
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[[1], [1, 2]]", "Encountered list at unexpected size: 2 at level: 1 expected size: 1"),
+        ("[[1, 2], [1]]", "Encountered list at unexpected size: 1 at level: 1 expected size: 2"),
+        ("[[1], 1]", "found at incorrect level: 1 in the JSON DOM. Expected at level: 2"),
+        ("[1, [1]]", "Encountered list at unexpected level: 1 expected < 1"),
+        ("[[], [1]]", "Encountered list at unexpected size: 1 at level: 1 expected size: 0"),
+        ("[[[1]], [1]]", "found at incorrect level: 2 in the JSON DOM. Expected at level: 3"),
+        ("[[1], []]", "Encountered list at unexpected size: 0 at level: 1 expected size: 1"),
+    ],
+)
 @pytest.mark.parametrize("dtype", ["DT_FLOAT", "DT_INT64", "DT_STRING"])
-def test_ragged_lists_are_no_tensor(text: str, dtype: str) -> None:
+def test_ragged_lists_are_no_tensor(text: str, fault: str, dtype: str) -> None:
     ragged = text if dtype != "DT_STRING" else text.replace("1", '"1"').replace("2", '"2"')
-    assert "encountered" in refusal(f'{{"inputs": {ragged}}}', signature([spec("x", None, dtype)], []))
+    assert fault in refusal(f'{{"inputs": {ragged}}}', signature([spec("x", None, dtype)], []))
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        (
+            "[[1, 2], [1, 2, 3]]",
+            "element: 1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting tensor size: 2 but",
+        ),
+        ("[[1, 2], [[1, 2]]]", "INVALID_ARGUMENT: Expecting shape [2] but got: [1,2]"),
+        ("[[[1, 2], [3]]]", "element: 0 of 'instances' list. Error: INVALID_ARGUMENT: Encountered list at unexpected"),
+        ('[1, 2, "x"]', "element: 2 of 'instances' list. Error: INVALID_ARGUMENT: JSON Value: \"x\" Type: String is"),
+        ('[{"x": 1}, {"x": null}]', "Failed to process element: 1 key: x of 'instances' list. Error: INVALID_ARGUMENT"),
+    ],
+)
+def test_the_first_row_that_is_not_like_the_first_is_named(rows: str, fault: str) -> None:
+    assert fault in refusal(f'{{"instances": {rows}}}')
 
 
 def test_strings_are_text_or_base64() -> None:
@@ -156,7 +190,7 @@ def test_base64_that_is_none_is_refused(bad: str) -> None:
 def test_rows_of_one_input_are_values_or_objects_but_of_one_kind() -> None:
     assert decode('{"instances": [[1, 2], [3, 4]]}')[0]["x"].tolist() == [[1, 2], [3, 4]]
     assert decode('{"instances": [{"x": 1}, {"x": 2}]}')[0]["x"].tolist() == [1, 2]
-    assert refusal('{"instances": [{"x": 1}, 2]}') == "Expecting object but got value/list at item 1 of input list"
+    assert refusal('{"instances": [{"x": 1}, 2]}') == "Expecting object but got list at item 1 of input list"
     assert refusal('{"instances": [1, {"x": 2}]}') == "Expecting value/list but got object at item 1 of input list"
     assert decode('{"instances": [{"b64": "AAAA"}, "b"]}', TEXT)[0]["text"].tolist() == [b"\0\0\0", b"b"]
 
@@ -267,7 +301,7 @@ JSON = st.recursive(
 def test_any_json_is_tensors_or_is_refused(body: dict[str, Any], to: Signature) -> None:
     try:
         tensors, _ = decode(json.dumps(body), to)
-    except InvalidInput as error:
+    except (InvalidInput, NotSupported) as error:
         str(error).encode()
         return
     assert tensors.keys() == to.inputs.keys()
@@ -286,10 +320,10 @@ def test_one_output_loses_its_name_and_several_keep_theirs() -> None:
 
 
 def test_floats_are_as_short_as_their_own_type_allows() -> None:
-    text = tensor_json.encode({"y": np.array([0.1, 3.0, 555557.5, 1 / 3], np.float32)}, False).decode()
+    text = answer_json.encode({"y": np.array([0.1, 3.0, 555557.5, 1 / 3], np.float32)}, False).decode()
     assert text == '{"outputs":[0.1,3.0,555557.5,0.33333334]}'
-    assert tensor_json.encode({"y": np.array([1 / 3])}, False).decode() == '{"outputs":[0.3333333333333333]}'
-    rows = tensor_json.encode({"y": np.array([0.1], np.float32), "z": np.array([0.1], np.float32)}, True).decode()
+    assert answer_json.encode({"y": np.array([1 / 3])}, False).decode() == '{"outputs":[0.3333333333333333]}'
+    rows = answer_json.encode({"y": np.array([0.1], np.float32), "z": np.array([0.1], np.float32)}, True).decode()
     assert rows == '{"predictions":[{"y":0.1,"z":0.1}]}'
 
 
@@ -299,7 +333,7 @@ def test_numbers_that_are_none_are_bare_words_and_change_no_other(dtype: str, in
     array = np.array([[0.1, math.nan], [math.inf, -math.inf]], NUMPY_TYPES[dtype])
     back = np.array(said({"y": array}, in_rows), NUMPY_TYPES[dtype])
     np.testing.assert_array_equal(back, array)
-    text = tensor_json.encode({"y": array}, in_rows).decode()
+    text = answer_json.encode({"y": array}, in_rows).decode()
     assert "NaN" in text
     assert "-Infinity" in text
     assert "null" not in text
@@ -317,14 +351,14 @@ def test_numbers_that_are_none_are_bare_words_and_change_no_other(dtype: str, in
     ],
 )
 def test_an_output_without_dimensions_is_a_bare_value_in_columns_and_no_rows(array: Array, text: str) -> None:
-    assert tensor_json.encode({"y": array}, False).decode() == f'{{"outputs":{text}}}'
+    assert answer_json.encode({"y": array}, False).decode() == f'{{"outputs":{text}}}'
     with pytest.raises(InvalidInput, match="has no shape information"):
-        tensor_json.encode({"y": array}, True)
+        answer_json.encode({"y": array}, True)
 
 
 def test_outputs_with_other_numbers_of_rows_are_no_rows() -> None:
     with pytest.raises(InvalidInput, match="Tensor name: b has inconsistent batch size: 1 expecting: 2"):
-        tensor_json.encode({"a": np.zeros(2), "b": np.zeros(1)}, True)
+        answer_json.encode({"a": np.zeros(2), "b": np.zeros(1)}, True)
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (2, 0)])
@@ -334,23 +368,32 @@ def test_outputs_without_rows_or_columns_keep_their_shape_as_far_as_json_has_it(
     assert len(said({"y": np.zeros(shape), "z": np.zeros(shape)}, True)) == shape[0]
 
 
+def test_a_half_is_as_short_as_a_half_may_be() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    text = answer_json.encode({"y": every}, False).decode()
+    assert '"outputs":[0.0,6e-8,1e-7,2e-7,2.4e-7,' in text
+    back = np.array(json.loads(text)["outputs"], np.float16)
+    np.testing.assert_array_equal(back[~np.isnan(every)].view(np.uint16), every[~np.isnan(every)].view(np.uint16))
+    assert np.isnan(back[np.isnan(every)]).all()
+
+
 def test_bytes_are_base64_where_the_name_says_so_and_text_elsewhere() -> None:
     raw = np.array([[b"\xff\0", "für".encode()]], dtype=object)
     assert said({"image_bytes": raw}) == [[{"b64": "/wA="}, {"b64": base64.b64encode("für".encode()).decode()}]]
     assert said({"label": raw[:, 1:]}, True) == [["für"]]
     with pytest.raises(InvalidInput, match="not UTF-8"):
-        tensor_json.encode({"label": raw}, True)
+        answer_json.encode({"label": raw}, True)
 
 
-@pytest.mark.parametrize("array", [np.zeros(1, np.complex64), np.zeros(1, "datetime64[s]"), np.zeros(1, "V2")])
-def test_an_output_that_json_has_no_word_for_is_refused(array: Array) -> None:
+@pytest.mark.parametrize("dtype", [np.complex64, "datetime64[s]", "V2", BFLOAT16])
+def test_an_output_that_json_has_no_word_for_is_refused(dtype: Any) -> None:
     with pytest.raises(InvalidInput, match="Failed to write JSON value for tensor type"):
-        tensor_json.encode({"y": array}, False)
+        answer_json.encode({"y": np.zeros(1, dtype)}, False)
 
 
 def test_no_outputs_are_no_answer() -> None:
     with pytest.raises(InvalidInput, match="Cannot convert empty tensor map to JSON"):
-        tensor_json.encode({}, True)
+        answer_json.encode({}, True)
 
 
 def test_views_that_are_not_contiguous_are_written_in_their_own_order() -> None:
@@ -362,12 +405,12 @@ def test_views_that_are_not_contiguous_are_written_in_their_own_order() -> None:
 @settings(deadline=None, max_examples=200)
 @given(
     st.data(),
-    st.sampled_from([name for name in NUMPY_TYPES if name not in ("DT_STRING", "DT_COMPLEX64", "DT_COMPLEX128")]),
+    st.sampled_from([name for name in NUMPY_TYPES if NUMPY_TYPES[name].kind in "fiub"]),
 )
 def test_numbers_come_back_as_they_went(data: st.DataObject, dtype: str) -> None:
     shape = hnp.array_shapes(min_dims=0, max_dims=3, min_side=1, max_side=4)
     array = data.draw(hnp.arrays(NUMPY_TYPES[dtype], shape))
-    body = tensor_json.encode({"y": array}, False).replace(b'{"outputs"', b'{"inputs"', 1)
+    body = answer_json.encode({"y": array}, False).replace(b'{"outputs"', b'{"inputs"', 1)
     back = decode(body, signature([spec("x", None, dtype)], []))[0]["x"]
     assert back.dtype == array.dtype
     np.testing.assert_array_equal(back, array)
@@ -376,7 +419,7 @@ def test_numbers_come_back_as_they_went(data: st.DataObject, dtype: str) -> None
 @settings(deadline=None)
 @given(hnp.arrays(object, hnp.array_shapes(min_dims=0, max_dims=2, max_side=3), elements=st.binary(max_size=5)))
 def test_strings_come_back_as_they_went(array: Array) -> None:
-    body = tensor_json.encode({"y_bytes": array}, False).replace(b'{"outputs"', b'{"inputs"', 1)
+    body = answer_json.encode({"y_bytes": array}, False).replace(b'{"outputs"', b'{"inputs"', 1)
     back = decode(body, TEXT)[0]["text"]
     assert back.shape == array.shape
     assert back.tolist() == array.tolist()

@@ -16,9 +16,10 @@ import saved_models
 from serving_fakes import FakeEngine, RecordingObserver, scaling_model
 
 from service.adapters.engines.tensorflow_engine import TensorFlowEngine
-from service.application.batching import BatchLimits, Lanes
 from service.application.graphs import SharedGraphs
+from service.application.lanes import Lanes
 from service.application.ports import Engine, Graph
+from service.domain.batches import BatchLimits
 from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.tensors import DEFAULT_SIGNATURE, TensorSpec
 

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving_fakes import Gate, RecordingObserver
 
-from service.application.batching import Batcher, BatchLimits, Lanes
-from service.domain.errors import InvalidInput, ModelFailed, Overloaded
+from service.application.batching import Batcher
+from service.application.lanes import Lanes
+from service.domain.batches import BatchLimits
+from service.domain.errors import DeadlineExceeded, InvalidInput, ModelFailed, Overloaded, QueueTimedOut
 from service.domain.tensors import Array, Tensors
 
 Run = Callable[[Tensors], dict[str, Array]]
@@ -34,7 +36,7 @@ def column(*values: float) -> dict[str, Array]:
 class Ward:
     """A batcher whose only lane stands before a gate, and which remembers the batches it ran."""
 
-    def __init__(self, run: Run = doubled, *, together: bool = True, lanes: int = 1, **limits: int) -> None:
+    def __init__(self, run: Run = doubled, *, together: bool = True, lanes: int = 1, **limits: Any) -> None:
         self.gate, self.observer, self.lanes = Gate(), RecordingObserver(), Lanes(lanes)
         self.batches: list[list[Any]] = []
 
@@ -53,12 +55,12 @@ class Ward:
             observer=self.observer,
         )
 
-    def send(self, *values: float) -> asyncio.Task[list[float]]:
-        return self.send_inputs(column(*values))
+    def send(self, *values: float, timeout_s: float | None = None) -> asyncio.Task[list[float]]:
+        return self.send_inputs(column(*values), timeout_s)
 
-    def send_inputs(self, inputs: dict[str, Array]) -> asyncio.Task[list[float]]:
+    def send_inputs(self, inputs: dict[str, Array], timeout_s: float | None = None) -> asyncio.Task[list[float]]:
         async def answer() -> list[float]:
-            outputs = await self.batcher.submit(inputs, lambda outputs: dict(outputs))
+            outputs = await self.batcher.submit(inputs, lambda outputs: dict(outputs), timeout_s)
             return [float(value) for value in outputs["y"].ravel()]
 
         return asyncio.create_task(answer())
@@ -197,6 +199,73 @@ async def test_those_who_left_a_full_queue_make_room_for_those_who_come(ward: Ca
     assert w.batches == [[100], [4]]
 
 
+async def test_the_refusal_of_a_full_queue_is_tf_servings(ward: Callable[..., Ward]) -> None:
+    w = ward(max_rows=2, max_waiting_rows=4)
+    busy = await w.send_busy()
+    waiting = [w.send(1, 2), w.send(3, 4)]
+    await turns()
+    with pytest.raises(Overloaded, match="is full; currently 2 batches enqueued and max_enqueued_batches is 2"):
+        await w.send(5)
+    w.gate.open()
+    await asyncio.gather(busy, *waiting)
+
+
+async def test_a_request_larger_than_any_may_be_is_refused_and_one_as_large_is_not(ward: Callable[..., Ward]) -> None:
+    w = ward(max_rows=3, max_request_rows=3)
+    w.gate.open()
+    with pytest.raises(InvalidInput, match="Task size 4 is larger than maximum input batch size 3"):
+        await w.send(1, 2, 3, 4)
+    assert await w.send(1, 2, 3) == [2, 4, 6]
+
+
+async def test_where_only_some_sizes_may_run_a_run_is_filled_up_and_nobody_sees_the_filling(
+    ward: Callable[..., Ward],
+) -> None:
+    w = ward(max_rows=6, allowed_rows=(2, 6))
+    busy = await w.send_busy()
+    others = [w.send(1), w.send(2), w.send(3)]
+    await turns()
+    w.gate.open()
+    assert await asyncio.gather(busy, *others) == [[200], [2], [4], [6]]
+    assert w.batches == [[100, 100], [1, 2, 3, 3, 3, 3]]
+    assert [event[3:5] for event in w.observer.named("batch_ran")] == [(1, 1), (3, 3)], "the filling is no request's"
+
+
+async def test_a_failed_run_of_some_size_is_tried_again_in_runs_of_those_sizes(ward: Callable[..., Ward]) -> None:
+    w = ward(max_rows=4, allowed_rows=(2, 4))
+    busy = await w.send_busy()
+    good, bad = w.send(1), w.send(-1)
+    await turns()
+    w.gate.open()
+    assert await good == [2]
+    with pytest.raises(InvalidInput, match="negative"):
+        await bad
+    await busy
+    assert w.batches == [[100, 100], [1, -1], [1, 1], [-1, -1]]
+
+
+@pytest.mark.parametrize(("tells", "kind"), [(True, QueueTimedOut), (False, DeadlineExceeded)])
+async def test_a_deadline_that_passes_in_the_queue_says_so_where_that_is_told(
+    ward: Callable[..., Ward], tells: bool, kind: type[Exception]
+) -> None:
+    w = ward(tells_late=tells)
+    busy = await w.send_busy()
+    with pytest.raises(kind):
+        await w.send(1, timeout_s=0.001)
+    w.gate.open()
+    await busy
+    assert w.batches == [[100]], "who has gone is not run"
+
+
+async def test_a_deadline_that_passes_in_a_run_is_a_deadline_all_the_same(ward: Callable[..., Ward]) -> None:
+    w = ward(tells_late=True)
+    late = w.send(1, timeout_s=0.2)
+    await w.gate.arrival()
+    with pytest.raises(DeadlineExceeded):
+        await late
+    w.gate.open()
+
+
 @pytest.mark.parametrize("position", range(5))
 @pytest.mark.parametrize("when", ["queued", "running"])
 async def test_a_client_that_leaves_harms_nobody(ward: Callable[..., Ward], position: int, when: str) -> None:
@@ -309,11 +378,16 @@ async def test_inputs_without_a_batch_dimension_run_alone(ward: Callable[..., Wa
     assert await w.send_inputs({"x": np.float32(4)}) == [8]
 
 
-async def test_inputs_that_disagree_about_their_rows_are_refused(ward: Callable[..., Ward]) -> None:
-    w = ward()
-    inputs = {"x": np.zeros((2, 1)), "z": np.zeros((3, 1))}
-    with pytest.raises(InvalidInput, match="disagree"):
-        await w.batcher.submit(inputs, lambda outputs: dict(outputs))
+async def test_inputs_that_disagree_about_their_rows_run_by_themselves(ward: Callable[..., Ward]) -> None:
+    """A graph may broadcast one to the other; joined with somebody else's rows it could not."""
+    w = ward(lambda inputs: {"y": inputs["x"] + inputs.get("z", 0)})
+    busy = await w.send_busy()
+    one, z = np.array([[1.0]]), np.array([[10.0], [20.0]])
+    answers = [w.send(1), w.send_inputs({"x": one, "z": z}), w.send_inputs({"x": one, "z": z}), w.send(2)]
+    w.gate.open()
+    assert await busy == [100]
+    assert [await answer for answer in answers] == [[1], [11, 21], [11, 21], [2]]
+    assert w.batches == [[100], [1, 2], [1], [1]]
 
 
 async def test_lanes_are_shared_in_turn_between_graphs() -> None:

@@ -22,8 +22,9 @@ from serving_fakes import (
     spec,
 )
 
-from service.application.batching import BatchLimits, Lanes
 from service.application.graphs import SharedGraphs, generated_rows
+from service.application.lanes import Lanes
+from service.domain.batches import BatchLimits
 from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.tensors import Array, Tensors
 
@@ -35,7 +36,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.engine, self.observer, self.lanes = FakeEngine(), RecordingObserver(), Lanes(1)
-        self.graphs = SharedGraphs(self.engine, self.lanes, BatchLimits(), self.observer)
+        self.graphs = SharedGraphs(self.engine, self.lanes, BatchLimits(max_rows=8), self.observer)
         self.engine.models = {HERE: scaling_model(), THERE: scaling_model()}
 
 
@@ -64,7 +65,8 @@ def test_a_graph_is_freed_with_its_last_user_and_loaded_anew_for_the_next(shelf:
     assert shelf.engine.open_graphs == []
     assert shelf.graphs.acquire_loaded("k") is None
     assert shelf.graphs.acquire("k", HERE, published=True) is not first
-    assert [event[0] for event in shelf.observer.events] == ["graph_loaded", "graph_freed", "graph_loaded"]
+    loads = ["load_attempted", "graph_loaded"]
+    assert [event[0] for event in shelf.observer.events] == [*loads, "graph_freed", *loads]
 
 
 def test_loads_of_one_graph_at_the_same_time_become_one(shelf: Shelf) -> None:
@@ -242,22 +244,22 @@ def test_every_power_of_two_is_run_before_the_first_request(shelf: Shelf) -> Non
     shelf.engine.models[HERE] = numbers(lambda x: x)
     shared = shelf.graphs.acquire("k", HERE, published=True)
     probes = len(sizes_run(shelf))
-    shared.warm_up("s", None, 8)
+    shared.warm_up("s", None)
     assert sizes_run(shelf)[probes:] == [1, 2, 4, 8]
-    shared.warm_up("s", None, 8)
+    shared.warm_up("s", None)
     assert len(sizes_run(shelf)) == probes + 4, "once for all who share the graph"
 
 
 def test_what_is_not_batched_is_run_as_it_comes(shelf: Shelf) -> None:
     shelf.engine.models[HERE] = numbers(lambda x: x, (5, 2))
     shared = shelf.graphs.acquire("k", HERE, published=True)
-    shared.warm_up("s", {"x": np.ones((5, 2), np.float32)}, 8)
+    shared.warm_up("s", {"x": np.ones((5, 2), np.float32)})
     assert sizes_run(shelf) == [5]
 
 
 def test_without_an_example_a_signature_with_a_fixed_batch_is_warmed_at_its_size(shelf: Shelf) -> None:
     shelf.engine.models[HERE] = numbers(lambda x: x, (5, 2))
-    shelf.graphs.acquire("k", HERE, published=True).warm_up("s", None, 8)
+    shelf.graphs.acquire("k", HERE, published=True).warm_up("s", None)
     assert sizes_run(shelf) == [5]
 
 
@@ -270,6 +272,31 @@ def test_a_generated_example_may_fail_and_a_given_one_must_not(shelf: Shelf) -> 
         {"s": signature([x], [x]), "t": signature([x], [x])}, dict.fromkeys("st", picky)
     )
     shared = shelf.graphs.acquire("k", HERE, published=True)
-    shared.warm_up("s", None, 8)
+    shared.warm_up("s", None)
     with pytest.raises(InvalidInput):
-        shared.warm_up("t", {"x": np.ones((1, 1), np.float32)}, 8)
+        shared.warm_up("t", {"x": np.ones((1, 1), np.float32)})
+
+
+class Rules:
+    """Limits by directory."""
+
+    def limits(self, directory: Path) -> BatchLimits | None:
+        return {HERE: BatchLimits(max_rows=6, allowed_rows=(3, 6))}.get(directory)
+
+
+def test_a_version_may_bring_limits_of_its_own_and_is_warmed_by_them(shelf: Shelf) -> None:
+    graphs = SharedGraphs(shelf.engine, shelf.lanes, BatchLimits(max_rows=8), shelf.observer, Rules())
+    own, other = graphs.acquire("own", HERE, published=True), graphs.acquire("other", THERE, published=True)
+    own.warm_up("serving_default", None)
+    other.warm_up("serving_default", None)
+    runs = [[rows for name, rows in graph.runs if name == "serving_default"] for _, graph in shelf.engine.loaded]
+    assert [one[4:] for one in runs] == [[3, 6], [1, 2, 4, 8]], "the first four are the probe's"
+    graphs.release(own)
+    graphs.release(other)
+
+
+def test_every_attempt_to_load_is_told_whatever_comes_of_it(shelf: Shelf) -> None:
+    shelf.engine.models[HERE] = FakeModel({}, {}, broken="torn")
+    with pytest.raises(ModelFailed, match="torn"):
+        shelf.graphs.acquire("k", HERE, published=True)
+    assert shelf.observer.events == [("load_attempted", HERE, False)]

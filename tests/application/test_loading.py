@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,16 @@ from serving_fakes import (
     spec,
 )
 
-from service.application.batching import BatchLimits, Lanes
 from service.application.graphs import SharedGraphs
+from service.application.lanes import Lanes
 from service.application.loading import Loader
 from service.application.online import Online
-from service.application.ports import GoldenPair, Listing
+from service.application.ports import GoldenPair, Listing, Request
 from service.domain.artifact import Manifest, Route
+from service.domain.batches import BatchLimits
 from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.heads import AnswerForm, Head
+from service.domain.tensors import Signature
 
 LABELS = ("five", "six", "seven")
 X = np.arange(6, dtype=np.float32).reshape(2, 3) / 4
@@ -38,14 +41,28 @@ HEAD = head_of(LABELS)
 GOLDEN = GoldenPair("serving_default", {"x": X}, {"y": X * 2 + 1})
 
 
+class FakeWarmUp:
+    """Requests by the directory they lie in; an error in their place is raised where it stands."""
+
+    def __init__(self) -> None:
+        self.kept: dict[Path, list[Request | ModelFailed]] = {}
+
+    def requests(self, directory: Path, signatures: Mapping[str, Signature]) -> Iterator[Request]:
+        for one in self.kept.get(directory, ()):
+            if isinstance(one, ModelFailed):
+                raise one
+            yield one
+
+
 class Yard:
     """A loader over a fake repository and engine."""
 
-    def __init__(self, repository: FakeRepository | None = None) -> None:
+    def __init__(self, repository: FakeRepository | None = None, rounds: int = 1) -> None:
         self.repository, self.engine, self.lanes = repository or FakeRepository(), FakeEngine(), Lanes(1)
         self.observer, limits = RecordingObserver(), BatchLimits(max_rows=8)
         self.graphs = SharedGraphs(self.engine, self.lanes, limits, self.observer)
-        self.loader = Loader(self.repository, self.engine, self.graphs, limits)
+        self.warm_up = FakeWarmUp()
+        self.loader = Loader(self.repository, self.engine, self.graphs, self.observer, self.warm_up, rounds=rounds)
 
     def put(self, name: str, manifest: Manifest | None, content: FakeModel | None = None, **shelved: Any) -> Listing:
         listing = self.repository.put(name, 1, manifest, **shelved)
@@ -269,7 +286,58 @@ async def test_no_rows_in_give_no_rows_out_without_a_run(yard: Yard) -> None:
 async def test_an_empty_batch_with_an_output_that_numpy_has_no_type_for_is_the_graphs_to_answer(yard: Yard) -> None:
     x = spec("x", (None, 3))
     half = FakeModel(
-        {"serving_default": signature([x], [spec("y", (None, 3), "DT_BFLOAT16")])}, {"serving_default": dict}
+        {"serving_default": signature([x], [spec("y", (None, 3), "DT_QINT8")])}, {"serving_default": dict}
     )
     online = yard.prepare(yard.put("brain", None, half))
     assert (await online.endpoint("serving_default").call({"x": X[:0]}))["x"].shape == (0, 3)
+
+
+def test_a_versions_own_requests_are_run_before_it_answers(yard: Yard) -> None:
+    listing = yard.put("plain", None, scaling_model())
+    yard.warm_up.kept[listing.directory] = [
+        Request("serving_default", {"x": np.ones((5, 3), np.float32)}),
+        Request("features", {"x": np.ones((7, 3), np.float32)}),
+    ]
+    yard.prepare(listing)
+    assert yard.engine.loaded[0][1].runs[-2:] == [("serving_default", 5), ("features", 7)]
+    assert yard.observer.named("warmed_up") == [("warmed_up", listing.directory, 2, True)]
+
+
+def test_they_are_run_as_often_as_asked_for_and_not_at_all_when_asked_not_to() -> None:
+    runs = []
+    for rounds in (0, 1, 3):
+        yard = Yard(rounds=rounds)
+        listing = yard.put("plain", None, scaling_model())
+        yard.warm_up.kept[listing.directory] = [Request("serving_default", {"x": np.ones((5, 3), np.float32)})]
+        yard.prepare(listing)
+        runs.append(sum(run == ("serving_default", 5) for run in yard.engine.loaded[0][1].runs))
+        yard.lanes.close()
+    assert runs == [0, 1, 3]
+
+
+def test_a_head_answers_them_the_way_it_answers_requests(yard: Yard) -> None:
+    base, head = yard.put_base(), yard.put_head()
+    yard.warm_up.kept[head.directory] = [Request("serving_default", {"x": np.ones((5, 3), np.float32)})]
+    yard.prepare(head, base)
+    assert yard.engine.loaded[0][1].runs[-1] == ("features", 5)
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (Request("nowhere", {}), "warm-up record 2 is for signature 'nowhere', which there is not"),
+        (Request("serving_default", {"x": np.ones((5, 4), np.float32)}), "warm-up record 2 failed: input 'x' expects"),
+        (Request("serving_default", {}), "warm-up record 2 failed: input size does not match"),
+        (ModelFailed("record 2 is torn"), "record 2 is torn"),
+    ],
+)
+def test_one_that_fails_fails_the_version_and_says_which(yard: Yard, bad: Request | ModelFailed, says: str) -> None:
+    listing = yard.put("plain", None, scaling_model())
+    yard.warm_up.kept[listing.directory] = [Request("serving_default", {"x": X}), bad]
+    assert says in yard.refusal(listing)
+    assert yard.observer.named("warmed_up")[0][3] is False
+
+
+def test_a_version_without_any_is_as_before(yard: Yard) -> None:
+    yard.prepare(yard.put("plain", None, scaling_model()))
+    assert yard.observer.named("warmed_up") == []

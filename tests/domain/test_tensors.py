@@ -10,7 +10,6 @@ from service.domain.tensors import (
     NUMPY_TYPES,
     Signature,
     TensorSpec,
-    batch_rows,
     farthest,
     select_outputs,
     type_name,
@@ -61,8 +60,34 @@ def test_shapes_are_written_as_people_write_them() -> None:
 
 def test_a_request_with_other_names_hears_what_is_missing_and_what_is_too_much() -> None:
     with pytest.raises(InvalidInput) as caught:
+        NAMED.check({"x": floats(1, 2), "z": floats(1), "a": floats(1)})
+    assert "3!=2 len({a,x,z}) != len({n,x}). Sent extra: {a,z}. Missing but required: {n}." in str(caught.value)
+    with pytest.raises(InvalidInput) as caught:
+        NAMED.check({"x": floats(1, 2)})
+    assert "1!=2 len({x}) != len({n,x}). Sent extra: {}. Missing but required: {n}." in str(caught.value)
+    with pytest.raises(InvalidInput) as caught:
         NAMED.check({"x": floats(1, 2), "z": floats(1)})
-    assert "2!=2 len({x,z}) != len({n,x}). Sent extra: {z}. Missing but required: {n}." in str(caught.value)
+    assert "Signature input alias: n(feed name: " in str(caught.value)
+    assert "not found in request and no default value provided. Inputs expected to be in the request {n,x}" in str(
+        caught.value
+    )
+
+
+def test_what_has_a_default_may_be_left_out() -> None:
+    n = np.array([7], np.int64)
+    lenient = Signature(NAMED.inputs, NAMED.outputs, defaults={"n": n})
+    x = floats(1, 2)
+    assert lenient.completed({"x": x}) == {"x": x, "n": n}
+    given = {"x": x, "n": np.array([8], np.int64)}
+    assert lenient.completed(given) is given
+    with pytest.raises(InvalidInput, match="Signature input alias: x"):
+        lenient.completed({"n": n})
+    with pytest.raises(InvalidInput, match=r"Sent extra: \{z\}"):
+        lenient.completed({"x": x, "n": n, "z": x})
+    with pytest.raises(InvalidInput, match="no input 'z'"):
+        lenient.completed({"x": x, "z": x})
+    with pytest.raises(InvalidInput, match=r"'x' expects shape"):
+        lenient.completed({"x": floats(1, 3)})
 
 
 def test_a_request_with_the_wrong_type_or_shape_hears_which_input() -> None:
@@ -70,12 +95,6 @@ def test_a_request_with_the_wrong_type_or_shape_hears_which_input() -> None:
         NAMED.check({"x": floats(1, 2), "n": floats(1)})
     with pytest.raises(InvalidInput, match=r"'x' expects shape \[\?,2\] but got \[1, 3\]"):
         NAMED.check({"x": floats(1, 3), "n": np.zeros(1, np.int64)})
-
-
-def test_inputs_of_one_request_have_the_same_number_of_rows() -> None:
-    assert batch_rows({"a": floats(3, 1), "b": floats(3)}) == 3
-    with pytest.raises(InvalidInput, match="disagree"):
-        batch_rows({"a": floats(3), "b": floats(2)})
 
 
 def test_outputs_are_chosen_by_name_in_the_order_asked() -> None:

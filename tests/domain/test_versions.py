@@ -20,7 +20,7 @@ from service.domain.versions import (
     readiness,
 )
 
-NEW, LOADING, LIVE, DRAINING, FAILED = VersionState
+NEW, LOADING, LIVE, DRAINING, FAILED, ENDED = VersionState
 EVERY_CASE = [
     [Snapshot(number, state, aspired) for number, (state, aspired) in enumerate(versions, start=1)]
     for count in range(4)
@@ -28,8 +28,8 @@ EVERY_CASE = [
 ]
 
 
-def v(number: int, state: VersionState, aspired: bool = True) -> Snapshot:
-    return Snapshot(number, state, aspired)
+def v(number: int, state: VersionState, aspired: bool = True, edition: int = 0) -> Snapshot:
+    return Snapshot(number, state, aspired, edition)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,24 @@ def v(number: int, state: VersionState, aspired: bool = True) -> Snapshot:
         ("a rollback loads the lower number before the higher goes", [v(1, NEW), v(2, LIVE, False)], Load(1)),
         ("what nobody wants is not loaded", [v(1, NEW, False)], None),
         ("what drains covers nothing", [v(1, DRAINING, False), v(2, NEW)], Load(2)),
+        ("changed files load beside the old ones", [v(1, LIVE, False), v(1, NEW, edition=1)], Load(1, 1)),
+        ("and take their place once they answer", [v(1, LIVE, False), v(1, LIVE, edition=1)], Unload(1)),
+        ("when they are broken the old ones go on", [v(1, LIVE, False), v(1, FAILED, edition=1)], None),
+        (
+            "also where another version could cover, but is another version",
+            [v(1, LIVE, False), v(1, NEW, edition=1), v(2, LIVE)],
+            Load(1, 1),
+        ),
+        (
+            "of the old ones only the last goes on",
+            [v(1, LIVE, False), v(1, LIVE, False, 1), v(1, NEW, edition=2)],
+            Unload(1),
+        ),
+        (
+            "a new version takes the place of all of them",
+            [v(1, LIVE, False, 1), v(1, FAILED, False, 2), v(2, LIVE)],
+            Unload(1, 1),
+        ),
     ],
 )
 def test_examples(sentence: str, versions: Sequence[Snapshot], action: Load | Unload | None) -> None:

@@ -10,20 +10,23 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
-from service.application.batching import BatchLimits, Lanes
 from service.application.graphs import SharedGraphs
+from service.application.lanes import Lanes
 from service.application.loading import Loader
 from service.application.models import Models
 from service.application.ports import GoldenPair, Listing
 from service.application.predict import Predictor
+from service.application.reloading import Reloads
 from service.domain.artifact import BaseRef, InputKind, InputSpec, Manifest, ModelKind, Route
+from service.domain.batches import BatchLimits
 from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.heads import AnswerForm, Head
+from service.domain.serving_config import ServingConfig
 from service.domain.tensors import Array, Signature, Tensors, TensorSpec, type_name
 from service.domain.versions import VersionId
 
@@ -183,6 +186,8 @@ class FakeRepository:
 
     def __init__(self) -> None:
         self.versions: dict[VersionId, Shelved] = {}
+        self.placed: dict[PurePath, dict[int, Listing]] = {}
+        """Versions below base paths of their own."""
         self.unreachable = False
 
     def put(
@@ -204,6 +209,17 @@ class FakeRepository:
         self.versions[name] = Shelved(listing, head, golden, damage)
         return listing
 
+    def place(self, base_path: PurePath, version: int | None = None, problem: str | None = None) -> Listing | None:
+        """Make a base path, and put a version into it, or a changed one in its place."""
+        there = self.placed.setdefault(base_path, {})
+        if version is None:
+            return None
+        before = int(there[version].stamp.rpartition("-")[2]) if version in there else 0
+        stamp = f"{base_path}-{before + 1}"
+        listing = Listing(VersionId("?", version), Path(base_path) / str(version), stamp, None, problem)
+        there[version] = listing
+        return listing
+
     def remove(self, model: str, version: int) -> None:
         del self.versions[VersionId(model, version)]
 
@@ -214,6 +230,11 @@ class FakeRepository:
         for name in sorted(self.versions):
             found.setdefault(name.model, []).append(self.versions[name].listing)
         return found
+
+    def list_versions(self, model: str, base_path: PurePath, before: Sequence[Listing]) -> Sequence[Listing]:
+        if base_path not in self.placed:
+            raise FileNotFoundError(str(base_path))
+        return [replace(one, id=VersionId(model, number)) for number, one in sorted(self.placed[base_path].items())]
 
     def head(self, listing: Listing) -> Head:
         head = self._shelved(listing).head
@@ -228,6 +249,8 @@ class FakeRepository:
         return self._shelved(listing).damage
 
     def _shelved(self, listing: Listing) -> Shelved:
+        if listing.directory.parent in self.placed:
+            return Shelved(listing)
         return self.versions.get(listing.id, Shelved(listing, damage="it is gone"))
 
 
@@ -249,6 +272,11 @@ class FakeClock:
         heapq.heappush(self._sleepers, (self.time + seconds, id(waiter), waiter))
         await waiter
 
+    @property
+    def asleep(self) -> int:
+        """How many wait for time to pass."""
+        return len(self._sleepers)
+
     def advance(self, seconds: float) -> None:
         self.time += seconds
         while self._sleepers and self._sleepers[0][0] <= self.time:
@@ -267,11 +295,20 @@ class RecordingObserver:
         self.events.append(("began", door))
 
     def answered(
-        self, model: str, version: int | None, signature: str, door: str, outcome: str, seconds: float
+        self,
+        model: str,
+        version: int | None,
+        signature: str,
+        door: str,
+        outcome: str,
+        seconds: float,
+        api: str = "predict",
     ) -> None:
         self.events.append(("answered", model, version, signature, door, outcome))
 
-    def batch_ran(self, graph: str, signature: str, rows: int, requests: int, waited: float, ran: float) -> None:
+    def batch_ran(
+        self, graph: str, signature: str, rows: int, requests: int, waited: float, ran: float, filled: int = 0
+    ) -> None:
         self.events.append(("batch_ran", graph, signature, rows, requests))
 
     def graph_loaded(self, graph: str, seconds: float) -> None:
@@ -279,6 +316,12 @@ class RecordingObserver:
 
     def graph_freed(self, graph: str) -> None:
         self.events.append(("graph_freed", graph))
+
+    def load_attempted(self, directory: Path, loaded: bool, seconds: float) -> None:
+        self.events.append(("load_attempted", directory, loaded))
+
+    def warmed_up(self, directory: Path, records: int, answered: bool, seconds: float) -> None:
+        self.events.append(("warmed_up", directory, records, answered))
 
     def version_live(self, version: VersionId, kind: str, graph: str, seconds: float) -> None:
         self.events.append(("version_live", str(version), kind))
@@ -361,21 +404,43 @@ def head_model(base: FakeModel, head: Head) -> FakeModel:
 class Bench:
     """The serving path whole, over fakes. For one event loop."""
 
-    def __init__(self, *, keep: int = 1, required: Sequence[str] = (), limits: BatchLimits | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        keep: int = 1,
+        required: Sequence[str] = (),
+        limits: BatchLimits | None = None,
+        config: ServingConfig | None = None,
+    ) -> None:
         self.limits = limits or BatchLimits()
         self.repository, self.engine = FakeRepository(), FakeEngine()
         self.observer, self.clock = RecordingObserver(), FakeClock()
         self.lanes = Lanes(2)
         self.graphs = SharedGraphs(self.engine, self.lanes, self.limits, self.observer)
-        self.loader = Loader(self.repository, self.engine, self.graphs, self.limits)
+        self.loader = Loader(self.repository, self.engine, self.graphs, self.observer)
         self.models = Models(
-            self.repository, self.loader, self.observer, self.clock, keep=keep, required=required, poll_s=1.0
+            self.repository,
+            self.loader,
+            self.observer,
+            self.clock,
+            config=config,
+            keep=keep,
+            required=required,
+            poll_s=1.0,
         )
+        self.reloads = Reloads(self.models, self.clock)
         self.predictor = Predictor(self.models, self.observer)
 
     def publish(self, model: str, version: int, content: FakeModel | None = None, **shelved: Any) -> Listing:
         """A version whose graph is ``content``."""
         listing = self.repository.put(model, version, **shelved)
+        self.engine.models[listing.directory] = content or scaling_model()
+        return listing
+
+    def place(self, base_path: str, version: int, content: FakeModel | None = None, **placed: Any) -> Listing:
+        """A version below a base path of its own."""
+        listing = self.repository.place(PurePath(base_path), version, **placed)
+        assert listing is not None
         self.engine.models[listing.directory] = content or scaling_model()
         return listing
 

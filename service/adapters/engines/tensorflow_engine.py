@@ -8,53 +8,81 @@ from __future__ import annotations
 import ctypes
 import gc
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from service.domain.errors import InvalidInput, ModelFailed
-from service.domain.tensors import Array, Signature, Tensors, TensorSpec
+from service.domain.tensors import BFLOAT16, Array, Signature, Tensors, TensorSpec
 
 _INIT_OP_SIGNATURES = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
-_SERVE = "serve"
+_SERVE = ("serve",)
 _HEADING = "Graph execution error:"
 
 
 class TensorFlowEngine:
     """Loads SavedModels into this process. Thread-safe."""
 
-    def __init__(self) -> None:
-        self._import_lock = threading.Lock()
+    def __init__(self, *, tags: Collection[str] = _SERVE, intra_op_threads: int = 0, inter_op_threads: int = 0) -> None:
+        """``tags`` say which graph of a SavedModel is meant; 0 threads are as many as TensorFlow likes."""
+        self._tags, self._threads = sorted(tags), (intra_op_threads, inter_op_threads)
+        self._wanted, self._there = threading.Event(), threading.Event()
         self._tf: Any = None
+        self._failure: BaseException | None = None
+        threading.Thread(target=self._bring_in, name="tensorflow", daemon=True).start()
 
     def signatures(self, directory: Path) -> Mapping[str, Signature]:
         """Read the signatures from ``saved_model.pb``. Raises: ModelFailed."""
-        return _read_signatures(self._tensorflow(), directory)
+        self._tensorflow()
+        return _read_signatures(directory, self._tags)
 
     def load(self, directory: Path) -> TensorFlowGraph:
         """Load graph and weights. Raises: ModelFailed."""
         tf = self._tensorflow()
-        signatures = _read_signatures(tf, directory)
+        signatures = _read_signatures(directory, self._tags)
         try:
-            loaded = tf.saved_model.load(str(directory), tags=[_SERVE])
+            loaded = tf.saved_model.load(str(directory), tags=self._tags)
             functions = {name: loaded.signatures[name] for name in signatures}
         except Exception as error:  # TensorFlow raises anything from OSError to KeyError for broken files
             raise ModelFailed(f"TensorFlow cannot load it: {_gist(error)}") from error
         return TensorFlowGraph(tf, loaded, functions, signatures)
 
     def _tensorflow(self) -> Any:
-        with self._import_lock:
-            if self._tf is None:
-                import tensorflow as tf
+        self._wanted.set()
+        self._there.wait()
+        if self._failure is not None:
+            raise ModelFailed(f"TensorFlow cannot be imported: {self._failure}") from self._failure
+        return self._tf
 
-                for gpu in tf.config.list_physical_devices("GPU"):
-                    # Without this TensorFlow takes the whole card at once and a trainer beside it gets nothing.
-                    tf.config.experimental.set_memory_growth(gpu, True)
-                # 370,000 objects that will never die: a full collection over them stops every thread for 200 ms.
-                gc.collect()
-                gc.freeze()
-                self._tf = tf
-            return self._tf
+    def _bring_in(self) -> None:
+        """Import TensorFlow, once it is wanted, and let it make its threads: they inherit this one's priority, which a
+        loader's thread has lowered for itself.
+        """
+        self._wanted.wait()
+        try:
+            import tensorflow as tf
+
+            self._set_up(tf)
+            self._tf = tf
+        except BaseException as error:  # noqa: BLE001 - whoever wanted it is told
+            self._failure = error
+        self._there.set()
+
+    def _set_up(self, tf: Any) -> None:
+        for gpu in tf.config.list_physical_devices("GPU"):
+            # Without this TensorFlow takes the whole card at once and a trainer beside it gets nothing.
+            tf.config.experimental.set_memory_growth(gpu, True)
+        intra_op, inter_op = self._threads
+        if intra_op:
+            tf.config.threading.set_intra_op_parallelism_threads(intra_op)
+        if inter_op:
+            tf.config.threading.set_inter_op_parallelism_threads(inter_op)
+        tf.zeros(())
+        # 370,000 objects that will never die: a full collection over them stops every thread for 200 ms.
+        gc.collect()
+        gc.freeze()
 
 
 class TensorFlowGraph:
@@ -71,15 +99,26 @@ class TensorFlowGraph:
         """Run one signature. Raises: InvalidInput, ModelFailed."""
         tf = self._tf
         try:
-            tensors = {alias: tf.constant(array) for alias, array in inputs.items()}
+            tensors = {alias: tf.constant(self._given(array)) for alias, array in inputs.items()}
             outputs = self._functions[signature](**tensors)
-            return {alias: tensor.numpy() for alias, tensor in outputs.items()}
+            return {alias: self._taken(tensor.numpy()) for alias, tensor in outputs.items()}
         except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
             raise InvalidInput(_gist(error)) from error
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"the graph does not take these inputs: {_gist(error)}") from error
         except tf.errors.OpError as error:
             raise ModelFailed(_gist(error)) from error
+
+    def _given(self, array: Array) -> Array:
+        """The bits of a bfloat16 as TensorFlow's own numpy type of that name, and anything else as it is."""
+        return array.view(self._tf.bfloat16.as_numpy_dtype) if array.dtype == BFLOAT16 else array
+
+    def _taken(self, value: Any) -> Array:
+        """A scalar string comes as bytes, which numpy would shorten by their last zeros."""
+        if isinstance(value, bytes):
+            return np.array(value, dtype=object)
+        array = np.asarray(value)
+        return array.view(BFLOAT16) if array.dtype == self._tf.bfloat16.as_numpy_dtype else array
 
     def close(self) -> None:
         """Free it, and give the memory back to the system: freed arenas would else look like a leak at each swap."""
@@ -89,7 +128,7 @@ class TensorFlowGraph:
         _trim_heap()
 
 
-def _read_signatures(tf: Any, directory: Path) -> Mapping[str, Signature]:
+def _read_signatures(directory: Path, wanted: Sequence[str]) -> Mapping[str, Signature]:
     from google.protobuf.message import DecodeError
     from tensorflow.core.framework import types_pb2
     from tensorflow.core.protobuf import saved_model_pb2
@@ -99,10 +138,11 @@ def _read_signatures(tf: Any, directory: Path) -> Mapping[str, Signature]:
         proto = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     except (OSError, DecodeError) as error:
         raise ModelFailed(f"saved_model.pb cannot be read: {error}") from error
-    graphs = [graph for graph in proto.meta_graphs if set(graph.meta_info_def.tags) == {_SERVE}]
+    graphs = [graph for graph in proto.meta_graphs if sorted(set(graph.meta_info_def.tags)) == wanted]
     if not graphs:
         tags = [sorted(graph.meta_info_def.tags) for graph in proto.meta_graphs]
-        raise ModelFailed(f"saved_model.pb has no graph tagged {_SERVE!r} alone; its graphs have the tags {tags}")
+        said = " and ".join(map(repr, wanted))
+        raise ModelFailed(f"saved_model.pb has no graph tagged {said} alone; its graphs have the tags {tags}")
 
     def specs(infos: Mapping[str, Any]) -> dict[str, TensorSpec]:
         return {
@@ -111,10 +151,21 @@ def _read_signatures(tf: Any, directory: Path) -> Mapping[str, Signature]:
         }
 
     return {
-        name: Signature(specs(definition.inputs), specs(definition.outputs), definition.method_name)
+        name: Signature(
+            specs(definition.inputs),
+            specs(definition.outputs),
+            definition.method_name,
+            {alias: _ndarray(proto) for alias, proto in definition.defaults.items() if alias in definition.inputs},
+        )
         for name, definition in sorted(graphs[0].signature_def.items())
         if name not in _INIT_OP_SIGNATURES
     }
+
+
+def _ndarray(proto: Any) -> Array:
+    from tensorflow.python.framework.tensor_util import MakeNdarray
+
+    return MakeNdarray(proto)
 
 
 def _type_name(types: Any, number: int) -> str:

@@ -1,6 +1,7 @@
 """The REST application whole: the predict path first, Graft's own API behind it.
 
-While the service drains, every answer asks the client to close its connection, so that none is cut off later.
+While the service drains, every answer asks the client to close its connection, so that none is cut off later. Browsers
+of other origins are let in where the operator says so.
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 
 from service.adapters.rest import errors
-from service.adapters.rest.tfserving import Receive, Scope, Send, TfServingDoor
+from service.adapters.rest.asgi import Headers, Receive, Scope, Send, header
+from service.adapters.rest.tfserving import TfServingDoor
+
+_CORS: Headers = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"POST, GET"),
+    (b"access-control-allow-headers", b"Content-Type"),
+)
+_CLOSE: Headers = ((b"connection", b"close"),)
 
 
 def api(routers: Sequence[APIRouter]) -> FastAPI:
@@ -33,23 +42,37 @@ def api(routers: Sequence[APIRouter]) -> FastAPI:
 class RestApplication:
     """What the HTTP server calls."""
 
-    def __init__(self, door: TfServingDoor, api: FastAPI, draining: Callable[[], bool]) -> None:
-        self._door, self._api, self._draining = door, api, draining
+    def __init__(self, door: TfServingDoor, api: FastAPI, draining: Callable[[], bool], *, cors: bool = False) -> None:
+        """``cors`` puts TF Serving's CORS headers on every answer below ``/v1/``, errors too."""
+        self._door, self._api, self._draining, self._cors = door, api, draining, cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a request where it belongs."""
         if self._draining():
-            send = _closing(send)
-        if scope["type"] == "http" and self._door.takes(scope["method"], scope["path"]):
+            send = _with_headers(send, _CLOSE)
+        if scope["type"] != "http":
+            await self._api(scope, receive, send)
+            return
+        method, path = scope["method"], scope["path"]
+        if self._cors and _below_v1(path):
+            send = _with_headers(send, _CORS)
+        if method == "OPTIONS" and _below_v1(path) and "://" in header(scope, b"origin"):
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+        elif self._door.takes(method, path):
             await self._door(scope, receive, send)
         else:
             await self._api(scope, receive, send)
 
 
-def _closing(send: Send) -> Send:
-    async def closing(message: dict[str, object]) -> None:
+def _below_v1(path: str) -> bool:
+    return path[:4].lower() == "/v1/"
+
+
+def _with_headers(send: Send, headers: Headers) -> Send:
+    async def adding(message: dict[str, object]) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]  # type: ignore[misc]
+            message["headers"] = [*message.get("headers", ()), *headers]  # type: ignore[misc]
         await send(message)
 
-    return closing  # type: ignore[return-value]
+    return adding  # type: ignore[return-value]

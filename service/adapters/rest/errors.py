@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 STATUS: Mapping[type[ServiceError], int] = {
     errors.InvalidInput: 400,
+    errors.NotSupported: 501,
     errors.UploadTooLarge: 413,
     errors.InvalidDataset: 422,
     errors.UnknownLabel: 400,
@@ -32,13 +33,17 @@ STATUS: Mapping[type[ServiceError], int] = {
     errors.JobNotFound: 404,
     errors.DatasetNotFound: 404,
     errors.Conflict: 409,
+    errors.PreconditionFailed: 400,
+    errors.LoadFailed: 500,
     errors.Overloaded: 503,
     errors.NotReady: 503,
     errors.DeadlineExceeded: 504,
+    errors.QueueTimedOut: 429,
     errors.ModelFailed: 500,
 }
 CODES: Mapping[type[ServiceError], str] = {
     errors.InvalidInput: "invalid_input",
+    errors.NotSupported: "not_supported",
     errors.UploadTooLarge: "upload_too_large",
     errors.InvalidDataset: "invalid_dataset",
     errors.UnknownLabel: "unknown_label",
@@ -47,9 +52,12 @@ CODES: Mapping[type[ServiceError], str] = {
     errors.JobNotFound: "job_not_found",
     errors.DatasetNotFound: "dataset_not_found",
     errors.Conflict: "conflict",
+    errors.PreconditionFailed: "precondition_failed",
+    errors.LoadFailed: "load_failed",
     errors.Overloaded: "overloaded",
     errors.NotReady: "not_ready",
     errors.DeadlineExceeded: "deadline_exceeded",
+    errors.QueueTimedOut: "queue_timed_out",
     errors.ModelFailed: "model_failed",
 }
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}

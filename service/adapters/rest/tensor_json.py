@@ -1,25 +1,29 @@
-"""TF Serving's JSON for tensors: rows (``instances``) or columns (``inputs``) in, ``predictions`` or ``outputs`` back.
+"""TF Serving's JSON for tensors on the way in: rows (``instances``) or columns (``inputs``), of any type, right or not.
 
-Numbers never become one Python object each on the way out, and one list conversion on the way in checks shape and type
-for a whole tensor at once.
+One list conversion checks shape and type for a whole tensor at once; only when it fails are the values looked at one by
+one, to say which of them is to blame. Requests of nothing but numbers come in faster through ``plain_numbers``, which
+must agree with this.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import math
+import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import orjson
 
-from service.domain.errors import InvalidInput, ModelFailed
-from service.domain.tensors import NUMPY_TYPES, Array, Signature, Tensors, TensorSpec
+from service.adapters.rest.tensor_faults import TOO_DEEP, Leaf, in_rows, in_tensor, shown, wrong_type
+from service.domain.errors import InvalidInput, NotSupported
+from service.domain.tensors import NUMPY_TYPES, Array, Signature, TensorSpec
 
-_SHOWN = 200
+_MOST_NESTS = 4_000_000
+"""Lists and objects in one request: an empty one is two bytes to send and two hundred to keep."""
 _MOST_DIMENSIONS = 64
 """numpy has no arrays of more."""
 _SAID_TYPES: Mapping[str, frozenset[type]] = {
@@ -29,6 +33,8 @@ _SAID_TYPES: Mapping[str, frozenset[type]] = {
     "b": frozenset({bool}),
 }
 """What a number may be in JSON, by the kind of its tensor: nothing is rounded to an integer or taken from a string."""
+_BOM = b"\xef\xbb\xbf"
+_SHORT_INFINITY = re.compile(rb'"(?:[^"\\]|\\.)*+"|(-?)Inf(?!inity)', re.DOTALL)
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -37,19 +43,46 @@ def parse(body: bytes) -> dict[str, Any]:
     Raises:
         InvalidInput
     """
+    body = body.removeprefix(_BOM)
     if not body.strip():
         raise InvalidInput("JSON Parse error: The document is empty")
+    if len(body) > _MOST_NESTS and body.count(b"[") + body.count(b"{") > _MOST_NESTS:
+        raise InvalidInput(f"JSON Parse error: more than {_MOST_NESTS} lists and objects")
     try:
-        root = orjson.loads(body)
+        root = _with_first_of_equal_keys(body) if _names_twice(body) else orjson.loads(body)
     except orjson.JSONDecodeError as strict:
         try:
-            root = json.loads(body)
-            if b"\\u" in body:
-                _refuse_half_characters(root)
+            root = _with_infinities(body)
         except (ValueError, RecursionError):
             raise InvalidInput(f"JSON Parse error: {strict}") from strict
     if not isinstance(root, dict):
-        raise InvalidInput(f"JSON Value: {_shown(root)} Is not object")
+        raise InvalidInput(f"JSON Value: {shown(root)} Is not object")
+    return root
+
+
+def _names_twice(body: bytes) -> bool:
+    """Whether a key that is looked up may be there twice. orjson takes the last, TF Serving the first."""
+    return any(body.count(name) > 1 for name in (b'"instances"', b'"inputs"', b'"signature_name"'))
+
+
+def _with_first_of_equal_keys(body: bytes) -> Any:
+    """Read JSON whose keys may not be unique. Raises: orjson.JSONDecodeError."""
+    orjson.loads(body)
+    return json.loads(body.decode(), object_pairs_hook=lambda pairs: dict(pairs) | _first_of(pairs))
+
+
+def _first_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in reversed(pairs) if name in ("instances", "inputs", "signature_name")}
+
+
+def _with_infinities(body: bytes) -> Any:
+    """Read JSON in which numbers may be none. Raises: ValueError, RecursionError."""
+    if b"Inf" in body:
+        body = _SHORT_INFINITY.sub(lambda found: found[0] if found[1] is None else found[1] + b"Infinity", body)
+    root = json.loads(body.decode())
+    if b"\\u" in body:
+        # Python reads half a surrogate pair as a character; it cannot be written again.
+        json.dumps(root, ensure_ascii=False).encode()
     return root
 
 
@@ -66,13 +99,14 @@ def decode(root: Mapping[str, Any], signature: Signature, name: str) -> tuple[di
 
     Raises:
         InvalidInput
+        NotSupported: a column of a type that JSON has no word for.
     """
     if not signature.inputs:
         raise InvalidInput(f"Failed to get input map for signature: {name}")
     if "instances" in root and "inputs" in root:
         raise InvalidInput(
-            f"JSON Value: {_shown(dict(root))} Not formatted correctly expecting only one of 'inputs' or 'instances' "
-            "keys to exist"
+            f"JSON Value: {shown(dict(root))} Not formatted correctly expecting only one of 'inputs' or 'instances' "
+            "keys to exist "
         )
     if "instances" in root:
         return _from_rows(root["instances"], signature), True
@@ -89,8 +123,8 @@ def _from_rows(rows: Any, signature: Signature) -> dict[str, Array]:
     named = _is_named(rows[0])
     for index, row in enumerate(rows):
         if _is_named(row) != named:
-            wanted, got = ("object", "value/list") if named else ("value/list", "object")
-            raise InvalidInput(f"Expecting {wanted} but got {got} at item {index} of input list")
+            wanted = "object but got list" if named else "value/list but got object"
+            raise InvalidInput(f"Expecting {wanted} at item {index} of input list")
     aliases = sorted(signature.inputs)
     if not named:
         if len(aliases) > 1:
@@ -98,10 +132,10 @@ def _from_rows(rows: Any, signature: Signature) -> dict[str, Array]:
                 "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
                 "tensorinfo_map"
             )
-        return {aliases[0]: _tensor(rows, signature.inputs[aliases[0]], "instances")}
+        return {aliases[0]: _rows_tensor(rows, signature.inputs[aliases[0]], "")}
     for index, row in enumerate(rows):
         _check_keys(index, row, aliases)
-    return {a: _tensor([row[a] for row in rows], signature.inputs[a], f"instances, input {a}") for a in aliases}
+    return {a: _rows_tensor([row[a] for row in rows], signature.inputs[a], f" key: {a}") for a in aliases}
 
 
 def _check_keys(index: int, row: Mapping[str, Any], aliases: Sequence[str]) -> None:
@@ -114,7 +148,7 @@ def _check_keys(index: int, row: Mapping[str, Any], aliases: Sequence[str]) -> N
             f"object: does not have named input: {extra[0]}"
         )
     raise InvalidInput(
-        f"Failed to process element: {index} of 'instances' list. JSON object: {_shown(dict(row))} keys must be equal "
+        f"Failed to process element: {index} of 'instances' list. JSON object: {shown(dict(row))} keys must be equal "
         f"to: {','.join(aliases)}"
     )
 
@@ -127,11 +161,11 @@ def _from_columns(columns: Any, signature: Signature) -> dict[str, Array]:
                 "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
                 "tensorinfo_map"
             )
-        return {aliases[0]: _tensor(columns, signature.inputs[aliases[0]], "inputs")}
+        return {aliases[0]: _column_tensor(columns, signature.inputs[aliases[0]])}
     missing = [alias for alias in aliases if alias not in columns]
     if missing:
         raise InvalidInput(f"Missing named input: {missing[0]} in 'inputs' object.")
-    return {alias: _tensor(columns[alias], signature.inputs[alias], f"input {alias}") for alias in aliases}
+    return {alias: _column_tensor(columns[alias], signature.inputs[alias]) for alias in aliases}
 
 
 def _is_named(value: Any) -> bool:
@@ -142,149 +176,106 @@ def _is_base64(value: Any) -> bool:
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
 
 
-def _tensor(value: Any, spec: TensorSpec, place: str) -> Array:
+def _rows_tensor(rows: Sequence[Any], spec: TensorSpec, key: str) -> Array:
+    """One tensor from a value a row. Raises: InvalidInput, for whatever reason, as TF Serving has it."""
+
+    def refused(index: int, why: str) -> InvalidInput:
+        return InvalidInput(
+            f"Failed to process element: {index}{key} of 'instances' list. Error: INVALID_ARGUMENT: {why}"
+        )
+
+    try:
+        array = _tensor(rows, spec)
+    except NotSupported as error:
+        raise refused(0, str(error)) from error
+    if array is None:
+        raise refused(*(in_rows(rows, _leaf(spec)) or (0, TOO_DEEP)))
+    return array
+
+
+def _column_tensor(value: Any, spec: TensorSpec) -> Array:
+    """One tensor from its whole value. Raises: InvalidInput, NotSupported."""
+    array = _tensor(value, spec)
+    if array is None:
+        raise InvalidInput(in_tensor(value, _leaf(spec)) or TOO_DEEP)
+    return array
+
+
+def _tensor(value: Any, spec: TensorSpec) -> Array | None:
+    """The tensor, or None when the value is none. Raises: NotSupported, no value would be one."""
     dtype = NUMPY_TYPES.get(spec.dtype)
-    if dtype is None or dtype.kind == "c":
-        raise InvalidInput(f"Conversion of JSON Value: {_shown(value)} to type: {spec.dtype} is not supported")
-    shape, items = _flattened(value, place)
+    if dtype is None or dtype.kind in "cV":
+        while isinstance(value, list) and value:
+            value = value[0]
+        word = spec.dtype.removeprefix("DT_").lower()
+        raise NotSupported(f"Conversion of JSON Value: {shown(value)} to type: {word} is not supported")
+    flattened = _flattened(value)
+    if flattened is None:
+        return None
+    shape, items = flattened
     if dtype.kind == "O":
+        strings = [_string(item) for item in items]
+        if None in strings:
+            return None
         array = np.empty(len(items), dtype=object)
-        array[:] = [_string(item, place) for item in items]
+        array[:] = strings
         return array.reshape(shape)
     # Asked before numpy sees them: to it one long string among numbers is a reason to make all of them as long.
     if not set(map(type, items)) <= _SAID_TYPES[dtype.kind]:
-        raise InvalidInput(f"Failed to process {place}: JSON Value is not of expected type: {spec.dtype}")
+        return None
     try:
         with np.errstate(over="ignore"):
             return np.array(items, dtype).reshape(shape)
-    except OverflowError as error:
-        raise InvalidInput(f"Failed to process {place}: {error}, that is {spec.dtype}") from error
+    except OverflowError:
+        return None
 
 
-def _flattened(value: Any, place: str) -> tuple[list[int], list[Any]]:
-    """The shape of nested lists and what they hold, in order. Raises: InvalidInput, they are no tensor."""
+def _flattened(value: Any) -> tuple[list[int], list[Any]] | None:
+    """The shape of nested lists and what they hold, in order; None when they are no tensor."""
     shape: list[int] = []
-    items = [value]
+    items = value if isinstance(value, list) else [value]
+    if isinstance(value, list):
+        shape.append(len(items))
     while items and type(items[0]) is list:
-        if len(shape) == _MOST_DIMENSIONS:
-            raise InvalidInput(f"Failed to process {place}: its lists are nested more than {_MOST_DIMENSIONS} deep")
-        if set(map(type, items)) != {list}:
-            raise _ragged(place, "a value", len(shape))
+        if len(shape) == _MOST_DIMENSIONS or set(map(type, items)) != {list}:
+            return None
         sizes = set(map(len, items))
         if len(sizes) > 1:
-            raise _ragged(place, f"list at unexpected size: {sorted(sizes)[0]}", len(shape), sorted(sizes)[-1])
+            return None
         shape.append(sizes.pop())
         items = list(chain.from_iterable(items))
-    if list in set(map(type, items)):
-        raise _ragged(place, "list", len(shape))
-    return shape, items
+    return None if list in set(map(type, items)) else (shape, items)
 
 
-def _ragged(place: str, what: str, level: int, size: int | None = None) -> InvalidInput:
-    expected = "" if size is None else f" expected size: {size}"
-    return InvalidInput(f"Failed to process {place}: encountered {what} at level: {level}{expected}")
-
-
-def _string(value: Any, place: str) -> bytes:
+def _string(value: Any) -> bytes | None:
     if isinstance(value, str):
         return value.encode()
     if not _is_base64(value):
-        raise InvalidInput(f"Failed to process {place}: JSON Value: {_shown(value)} is not of expected type: DT_STRING")
+        return None
     try:
         return base64.b64decode(value["b64"], validate=True)
-    except ValueError as error:
-        raise InvalidInput(f"Failed to process {place}: Unable to base64 decode") from error
+    except ValueError:
+        return None
 
 
-def encode(outputs: Tensors, in_rows: bool) -> bytes:
-    """The answer's body. One output loses its name; several keep theirs.
-
-    Raises:
-        InvalidInput: rows were asked for but the outputs are not rows.
-        ModelFailed: an output cannot be said in JSON.
-    """
-    if not outputs:
-        raise InvalidInput("Cannot convert empty tensor map to JSON")
-    values = {alias: _sayable(alias, array) for alias, array in outputs.items()}
-    if not in_rows:
-        body: Any = {"outputs": next(iter(values.values())) if len(values) == 1 else values}
-    else:
-        body = {"predictions": _rows(outputs, values)}
-    try:
-        return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-    except orjson.JSONEncodeError as error:
-        raise ModelFailed(f"the outputs cannot be written as JSON: {error}") from error
+def _leaf(spec: TensorSpec) -> Leaf:
+    """How a single value is judged for a tensor of this type."""
+    return partial(_leaf_fault, spec)
 
 
-def _rows(outputs: Tensors, values: Mapping[str, Any]) -> Any:
-    sizes = {}
-    for alias, array in outputs.items():
-        if array.ndim == 0:
-            raise InvalidInput(f"Tensor name: {alias} has no shape information")
-        sizes[alias] = array.shape[0]
-    first = next(iter(sizes.values()))
-    for alias, size in sizes.items():
-        if size != first:
-            raise InvalidInput(f"Tensor name: {alias} has inconsistent batch size: {size} expecting: {first}")
-    if len(values) == 1:
-        return next(iter(values.values()))
-    aliases = list(values)
-    return [dict(zip(aliases, row, strict=True)) for row in zip(*values.values(), strict=True)]
-
-
-def _sayable(alias: str, array: Array) -> Any:
-    """What orjson can write for this tensor without changing a value."""
-    if array.dtype.kind in "OSU":
-        return _said_strings(alias, array)
-    if array.dtype.kind not in "fiub":
-        raise InvalidInput(f"Failed to write JSON value for tensor type: {array.dtype}")
-    if array.dtype == np.float16:
-        array = array.astype(np.float32)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        return _said_floats(array)
-    # Without a dimension it is no array to orjson, and would get one from numpy.
-    return np.ascontiguousarray(array) if array.ndim else array[()]
-
-
-def _said_strings(alias: str, array: Array) -> Any:
-    flat = np.empty(array.size, dtype=object)
-    for index, value in enumerate(array.ravel()):
-        raw = value.encode() if isinstance(value, str) else bytes(value)
-        if alias.endswith("_bytes"):
-            flat[index] = {"b64": base64.b64encode(raw).decode()}
-            continue
+def _leaf_fault(spec: TensorSpec, value: Any) -> str | None:
+    dtype = NUMPY_TYPES[spec.dtype]
+    if dtype.kind == "O":
+        if _string(value) is not None:
+            return None
+        if _is_base64(value):
+            return "Unable to base64 decode"
+        why = "; it is not formatted correctly for base64 data" if isinstance(value, dict) else ""
+        return wrong_type(value, spec.dtype) + why
+    if type(value) in _SAID_TYPES[dtype.kind]:
         try:
-            flat[index] = raw.decode()
-        except UnicodeDecodeError as error:
-            raise InvalidInput(
-                f"output {alias!r} holds bytes that are not UTF-8 text; outputs named *_bytes are written as base64"
-            ) from error
-    return flat.reshape(array.shape).tolist()
-
-
-def _said_floats(array: Array) -> Any:
-    """Non-finite numbers as the bare words TF Serving writes, which orjson would turn into null."""
-
-    def said(value: Any) -> Any:
-        if isinstance(value, list):
-            return [said(item) for item in value]
-        if math.isfinite(value):
-            return float(str(array.dtype.type(value)))
-        return orjson.Fragment("NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity")
-
-    return said(array.tolist())
-
-
-def _refuse_half_characters(root: Any) -> None:
-    """Python reads half a surrogate pair as a character; it cannot be written again. Raises: ValueError."""
-    json.dumps(root, ensure_ascii=False).encode()
-
-
-def _shown(value: Any) -> str:
-    """The beginning of a value, without writing all of it."""
-    text = ""
-    for part in json.JSONEncoder(default=str).iterencode(value):
-        text += part[:_SHOWN]
-        if len(text) >= _SHOWN:
-            break
-    return text[:_SHOWN]
+            np.array(value, dtype)
+        except OverflowError:
+            return wrong_type(value, spec.dtype)
+        return None
+    return wrong_type(value, spec.dtype)

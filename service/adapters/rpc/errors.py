@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 STATUS: Mapping[type[ServiceError], grpc.StatusCode] = {
     errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.NotSupported: grpc.StatusCode.UNIMPLEMENTED,
     errors.UploadTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.InvalidDataset: grpc.StatusCode.INVALID_ARGUMENT,
     errors.UnknownLabel: grpc.StatusCode.INVALID_ARGUMENT,
@@ -26,9 +27,12 @@ STATUS: Mapping[type[ServiceError], grpc.StatusCode] = {
     errors.JobNotFound: grpc.StatusCode.NOT_FOUND,
     errors.DatasetNotFound: grpc.StatusCode.NOT_FOUND,
     errors.Conflict: grpc.StatusCode.ABORTED,
+    errors.PreconditionFailed: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.LoadFailed: grpc.StatusCode.UNKNOWN,
     errors.Overloaded: grpc.StatusCode.UNAVAILABLE,
     errors.NotReady: grpc.StatusCode.UNAVAILABLE,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.QueueTimedOut: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.ModelFailed: grpc.StatusCode.INTERNAL,
 }
 _MOST_TEXT = 1024
@@ -45,7 +49,7 @@ def answering(method: Method) -> Method:
         try:
             return await method(self, request, context)
         except ServiceError as error:
-            await context.abort(STATUS[kind_of(error)], _cut(str(error)))
+            await context.abort(STATUS[kind_of(error)], _cut(_text(error)))
         except Exception as error:
             if isinstance(error, grpc.aio.AbortError):
                 raise
@@ -54,6 +58,12 @@ def answering(method: Method) -> Method:
             await context.abort(grpc.StatusCode.INTERNAL, f"internal error, request id {request_id}")
 
     return answered
+
+
+def _text(error: ServiceError) -> str:
+    if isinstance(error, errors.SignatureNotFound):
+        return f'Serving signature key "{error.signature}" not found.'
+    return str(error)
 
 
 def _cut(text: str) -> str:

@@ -1,4 +1,4 @@
-"""``tensorflow.serving.ModelService``: which versions there are and how they are."""
+"""``tensorflow.serving.ModelService``: which versions there are and how they are, and which models ought to be."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
+from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, model_service_pb2_grpc
 
 from service.adapters.rpc.errors import answering
+from service.adapters.rpc.model_configs import serving_config
 from service.adapters.rpc.prediction import reference
 from service.application.models import Models
+from service.application.reloading import Reloads
 from service.domain.errors import ModelNotFound
 from service.domain.versions import VersionState
 
@@ -22,14 +24,17 @@ STATES: Mapping[VersionState, int] = {
     VersionState.LIVE: _State.AVAILABLE,
     VersionState.DRAINING: _State.UNLOADING,
     VersionState.FAILED: _State.END,
+    VersionState.ENDED: _State.END,
 }
+_TIME_TO_ANSWER_S = 0.25
+"""Of a caller's deadline, so that it learns what became of its call rather than only that it took too long."""
 
 
 class ModelStatusService(model_service_pb2_grpc.ModelServiceServicer):
-    """GetModelStatus."""
+    """GetModelStatus and HandleReloadConfigRequest."""
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
+    def __init__(self, models: Models, reloads: Reloads) -> None:
+        self._models, self._reloads = models, reloads
 
     @answering
     async def GetModelStatus(
@@ -37,7 +42,7 @@ class ModelStatusService(model_service_pb2_grpc.ModelServiceServicer):
     ) -> get_model_status_pb2.GetModelStatusResponse:
         """Every version of a model, newest first, or the one asked for."""
         ref = reference(request)
-        statuses = self._models.status(ref.model)
+        statuses = self._models.history(ref.model)
         if not statuses:
             raise ModelNotFound(f"Could not find any versions of model {ref.model}")
         response = get_model_status_pb2.GetModelStatusResponse()
@@ -50,3 +55,16 @@ class ModelStatusService(model_service_pb2_grpc.ModelServiceServicer):
         if not response.model_version_status:
             raise ModelNotFound(f"Could not find version {ref.version} of model {ref.model}")
         return response
+
+    @answering
+    async def HandleReloadConfigRequest(
+        self, request: model_management_pb2.ReloadConfigRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> model_management_pb2.ReloadConfigResponse:
+        """Replace the configured models, and answer once those that are new answer or are known not to.
+
+        An answer says OK in its ``status`` too; an error is the call's own status, and there is no answer then.
+        """
+        config = serving_config(request.config, "HandleReloadConfigRequest")
+        remaining = context.time_remaining()
+        await self._reloads.reload(config, None if remaining is None else remaining - _TIME_TO_ANSWER_S)
+        return model_management_pb2.ReloadConfigResponse(status={"error_code": 0, "error_message": ""})

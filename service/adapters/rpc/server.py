@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -21,24 +24,46 @@ _MOST_BYTES = 2**31 - 1
 _PREDICTION = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
 _MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 _SERVICES = (_PREDICTION, _MODEL)
+_HEALTHY = ("", *_SERVICES, "PredictionService", "ModelService")
+"""Who is asked for in health checks: the server, its services, and these by the short names TF Serving gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What the server shows to its clients, all in PEM; with ``authorities`` to trust, they must show theirs, too."""
+
+    key: bytes = field(repr=False)
+    certificates: bytes
+    authorities: bytes | None = None
 
 
 class RpcServer:
     """The server and its health, which follows the service's readiness."""
 
-    def __init__(self, prediction: PredictionService, model_status: ModelStatusService, address: str) -> None:
-        """Bind ``address``; port 0 takes a free one.
+    def __init__(
+        self,
+        prediction: PredictionService,
+        model_status: ModelStatusService,
+        address: str | None,
+        *,
+        socket: str = "",
+        tls: Tls | None = None,
+        arguments: Sequence[tuple[str, str | int]] = (),
+    ) -> None:
+        """Bind ``address``, where port 0 takes a free one, and the Unix ``socket``; either may be left out.
+        ``arguments`` are gRPC's own and win over what suits tensors.
 
         Raises:
-            OSError: the address is taken.
+            OSError: an address is taken, or the key and certificates are none.
         """
-        options = [
-            ("grpc.max_receive_message_length", _MOST_BYTES),
-            ("grpc.max_send_message_length", _MOST_BYTES),
+        options: dict[str, str | int] = {
+            "grpc.max_receive_message_length": _MOST_BYTES,
+            "grpc.max_send_message_length": _MOST_BYTES,
             # On by default: a second server would bind the same port without an error and take half of the calls.
-            ("grpc.so_reuseport", 0),
-        ]
-        self._server = grpc.aio.server(options=options)
+            "grpc.so_reuseport": 0,
+            **dict(arguments),
+        }
+        self._server = grpc.aio.server(options=list(options.items()))
         self._health = HealthServicer()
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, self._server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(model_status, self._server)
@@ -47,9 +72,16 @@ class RpcServer:
             (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME),
             self._server,
         )
+        self.port = self._listen(address, tls) if address is not None else 0
+        if socket:
+            self._listen(f"unix:{socket}", tls)
+
+    def _listen(self, address: str, tls: Tls | None) -> int:
         try:
-            self.port = self._server.add_insecure_port(address)
-        except RuntimeError as error:
+            if tls is None:
+                return self._server.add_insecure_port(address)
+            return self._server.add_secure_port(address, _credentials(tls))
+        except (RuntimeError, ValueError) as error:
             raise OSError(f"gRPC cannot listen on {address}: {error}") from error
 
     async def start(self) -> None:
@@ -58,11 +90,17 @@ class RpcServer:
         await self._server.start()
 
     async def serving(self, ready: bool) -> None:
-        """What health says."""
+        """What health says, of the services by their full names and by the short ones that TF Serving goes by."""
         status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-        for service in ("", *_SERVICES):
+        for service in ("", *_SERVICES, *(name.rpartition(".")[2] for name in _SERVICES)):
             await self._health.set(service, status)
 
     async def stop(self, grace_s: float) -> None:
         """Refuse new calls, finish those accepted, cut off what takes longer than ``grace_s``."""
         await self._server.stop(grace_s)
+
+
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    return grpc.ssl_server_credentials(
+        [(tls.key, tls.certificates)], tls.authorities, require_client_auth=tls.authorities is not None
+    )

@@ -19,6 +19,7 @@ _FIELDS: Mapping[str, str] = {
     "DT_FLOAT": "float_val",
     "DT_DOUBLE": "double_val",
     "DT_HALF": "half_val",
+    "DT_BFLOAT16": "half_val",
     "DT_INT8": "int_val",
     "DT_INT16": "int_val",
     "DT_INT32": "int_val",
@@ -32,6 +33,9 @@ _FIELDS: Mapping[str, str] = {
     "DT_COMPLEX64": "scomplex_val",
     "DT_COMPLEX128": "dcomplex_val",
 }
+_NUMBERS = {field.name: field.number for field in tensor_pb2.TensorProto.DESCRIPTOR.fields}
+_BLOCKS = frozenset({"DT_FLOAT", "DT_DOUBLE", "DT_COMPLEX64", "DT_COMPLEX128", "DT_BOOL"})
+"""Types whose field on the wire is the array's own bytes: numbers of fixed width, and truths of one byte each."""
 _MOST_REPEATED_BYTES = 1 << 28
 """A message of a few bytes may claim any shape; a typed field is only ever repeated up to this."""
 _MOST_DIMENSIONS = 64
@@ -80,8 +84,8 @@ def _typed(name: str, dtype: np.dtype[Any], proto: tensor_pb2.TensorProto) -> Ar
         strings = np.empty(len(values), dtype=object)
         strings[:] = list(values)
         return strings
-    if name == "DT_HALF":
-        return np.array(values, np.int32).astype(np.uint16).view(np.float16)
+    if _FIELDS[name] == "half_val":
+        return np.array(values, np.int32).astype(np.uint16).view(dtype)
     if dtype.kind == "c":
         parts = np.array(values, np.float32 if name == "DT_COMPLEX64" else np.float64)
         return parts[: len(parts) // 2 * 2].view(dtype)
@@ -98,7 +102,7 @@ def _filled(values: Array, size: int, dtype: np.dtype[Any]) -> Array:
     if dtype.kind == "O":
         last: Any = values[-1] if len(values) else b""
     else:
-        last = values[-1] if len(values) else dtype.type(0)
+        last = values[-1] if len(values) else np.zeros((), dtype)
     filled = np.empty(size, dtype=dtype)
     filled[: len(values)] = values
     filled[len(values) :] = last
@@ -106,19 +110,44 @@ def _filled(values: Array, size: int, dtype: np.dtype[Any]) -> Array:
 
 
 def encode(array: Array) -> tensor_pb2.TensorProto:
-    """An array as a message."""
+    """An array as a message of typed fields."""
+    proto = tensor_pb2.TensorProto()
+    write(array, proto)
+    return proto
+
+
+def write(array: Array, proto: tensor_pb2.TensorProto, *, as_content: bool = False) -> None:
+    """Put an array into an empty message: into its typed field, or as one block of bytes where ``as_content`` asks for
+    that and the type has such a form.
+    """
     name = type_name(array)
-    proto = tensor_pb2.TensorProto(dtype=types_pb2.DataType.Value(name))
+    proto.dtype = types_pb2.DataType.Value(name)
+    # A shape is there even where it has no dimensions, as TensorFlow writes it.
+    proto.tensor_shape.SetInParent()
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
-    field = getattr(proto, _FIELDS[name])
     flat = array.ravel()
     if name == "DT_STRING":
-        field.extend(value.encode() if isinstance(value, str) else bytes(value) for value in flat)
-    elif name == "DT_HALF":
-        field.extend(flat.view(np.uint16).tolist())
-    elif array.dtype.kind == "c":
-        field.extend(flat.view(np.float32 if name == "DT_COMPLEX64" else np.float64).tolist())
+        proto.string_val.extend(value.encode() if isinstance(value, str) else bytes(value) for value in flat)
+    elif as_content:
+        proto.tensor_content = flat.tobytes()
+    elif _FIELDS[name] == "half_val":
+        proto.half_val.extend(flat.view(np.uint16).tolist())
+    elif name in _BLOCKS:
+        proto.MergeFromString(_block(_FIELDS[name], flat.tobytes()))
     else:
-        field.extend(flat.tolist())
-    return proto
+        getattr(proto, _FIELDS[name]).extend(flat.tolist())
+
+
+def _block(field: str, content: bytes) -> bytes:
+    """A packed field on the wire: its tag, its length, its values."""
+    return _varint(_NUMBERS[field] << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

@@ -1,0 +1,154 @@
+"""Predict requests that hold nothing but numbers, read from the text straight into buffers.
+
+No number becomes a Python object. What is read here is read exactly as ``tensor_json`` reads it, which a test proves;
+whatever is out of the ordinary, right or wrong, is left to ``tensor_json``, and so every error is worded there.
+
+simdjson's flat buffer forgets the nesting: ``[[1,2,3],[4]]`` gives the same four numbers as two rows of two. So the
+nesting is proven apart. A text without its digits and blanks leaves only brackets and commas, and those of a tensor
+follow from its shape alone, but for one thing: ``[]`` may have held one number or none, which the count tells.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import simdjson
+
+from service.adapters.rest.predict_envelope import Envelope, split
+from service.domain.tensors import NUMPY_TYPES, Array, Signature
+
+_DIGITS_AND_BLANKS = b"0123456789+-.eE \t\n\r"
+_MOST_DIMENSIONS = 64
+_READ_AS: Mapping[str, tuple[Any, np.dtype[Any]]] = {
+    "f": ("d", np.dtype(np.float64)),
+    "i": ("i", np.dtype(np.int64)),
+    "u": ("u", np.dtype(np.uint64)),
+}
+"""How simdjson is asked for the numbers of a tensor, by the kind of its type: it refuses what would lose a bit."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """The numbers of one tensor, parsed and of a proven shape, not yet of a type."""
+
+    value: Any
+    shape: tuple[int, ...]
+
+    def array(self, type_name: str) -> Array | None:
+        """As a tensor of this type; None when they are not plainly that."""
+        dtype = NUMPY_TYPES.get(type_name)
+        count = math.prod(self.shape)
+        if dtype is None or dtype.kind not in _READ_AS or not (count and self.shape):
+            return None
+        letter, wide = _READ_AS[dtype.kind]
+        try:
+            flat = np.frombuffer(self.value.as_buffer(of_type=letter), wide)
+        except (ValueError, TypeError):
+            return None
+        if flat.size != count or not _within(flat, dtype):
+            return None
+        with np.errstate(over="ignore"):
+            return flat.astype(dtype, copy=False).reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRequest:
+    """A request that was read this way. Its JSON is known to be sound before its signature is."""
+
+    signature_name: str
+    in_rows: bool
+    _tensors: Mapping[str | None, _Numbers]
+
+    def decode(self, signature: Signature) -> dict[str, Array] | None:
+        """Its tensors, or None when it does not plainly fit the signature."""
+        tensors = self._tensors
+        if None in tensors:
+            if len(signature.inputs) != 1:
+                return None
+            tensors = dict.fromkeys(signature.inputs, tensors[None])
+        elif not signature.inputs or (self.in_rows and tensors.keys() != signature.inputs.keys()):
+            return None
+        decoded = {}
+        for alias, spec in signature.inputs.items():
+            numbers = tensors.get(alias)
+            array = numbers.array(spec.dtype) if numbers is not None else None
+            if array is None:
+                return None
+            decoded[alias] = array
+        return decoded
+
+
+def read(body: bytes) -> NumberRequest | None:
+    """The request, or None when there is anything to it but numbers in lists of even length."""
+    envelope = split(body)
+    if envelope is None:
+        return None
+    texts = [_text(envelope, pieces) for pieces in envelope.pieces.values()]
+    root: Any
+    try:
+        root = simdjson.Parser().parse(b"[" + b",".join(texts) + b"]")
+    except (ValueError, RuntimeError):
+        return None
+    if len(root) != len(texts):
+        return None
+    tensors = {}
+    for index, (alias, pieces) in enumerate(envelope.pieces.items()):
+        value = root[index]
+        shape = _shape(value)
+        if shape is None or not _has_shape(pieces, shape[1:] if envelope.named_rows else shape):
+            return None
+        tensors[alias] = _Numbers(value, shape)
+    return NumberRequest(envelope.signature_name, envelope.in_rows, tensors)
+
+
+def _text(envelope: Envelope, pieces: Sequence[bytes]) -> bytes:
+    return b"[" + b",".join(pieces) + b"]" if envelope.named_rows else pieces[0]
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """The shape that a tensor has if it is one, from its first elements; None when it is no tensor's."""
+    shape: list[int] = []
+    while isinstance(value, simdjson.Array):
+        if len(shape) == _MOST_DIMENSIONS:
+            return None
+        shape.append(len(value))
+        if not shape[-1]:
+            break
+        value = value[0]
+    return tuple(shape)
+
+
+def _has_shape(pieces: Sequence[bytes], shape: Sequence[int]) -> bool:
+    """Whether each text nests as a tensor of this shape does."""
+    length = 0
+    for size in reversed(shape):
+        length = 2 + max(0, size - 1) + size * length
+    nesting = None
+    for piece in pieces:
+        bare = piece.translate(None, _DIGITS_AND_BLANKS)
+        # Its length first: a few lists of very different lengths claim a shape beyond any memory.
+        if len(bare) != length:
+            return False
+        if nesting is None:
+            nesting = _nesting(shape)
+        if bare != nesting:
+            return False
+    return True
+
+
+def _nesting(shape: Sequence[int]) -> bytes:
+    text = b""
+    for size in reversed(shape):
+        text = b"[" + b",".join([text] * size) + b"]"
+    return text
+
+
+def _within(flat: Array, dtype: np.dtype[Any]) -> bool:
+    if dtype.kind == "f" or dtype.itemsize == 8:
+        return True
+    limits = np.iinfo(dtype)
+    return bool(flat.min() >= limits.min and flat.max() <= limits.max)

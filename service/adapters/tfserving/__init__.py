@@ -1,0 +1,1 @@
+"""What TF Serving keeps in files and shows to its monitoring: one module a format."""
