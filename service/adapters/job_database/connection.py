@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from service.domain.errors import InvalidInput, NotReady
 
@@ -40,12 +40,15 @@ def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]
     """One transaction, committed at the end of the block and rolled back if that raises.
 
     Raises:
-        NotReady: the database does not answer.
+        NotReady: the database does not answer, or is damaged.
+        IntegrityError: what was written is there already.
     """
     try:
         with engine.connect() as connection, connection.execution_options(**{_WRITES: writes}).begin():
             yield connection
-    except (OperationalError, InterfaceError) as error:
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
         raise NotReady(f"the job database does not answer: {error.orig}") from error
 
 
