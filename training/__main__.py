@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--label", metavar="COLUMN", help="a table's label column (default: label)")
     check.add_argument("--base", type=Path, metavar="VERSION_DIR", help="also whether the data fits this base")
+    check.add_argument(
+        "--max-memory", type=int, default=4096, metavar="MIB", help="what it may take; a file that needs more is faulty"
+    )
     check.add_argument("--json", action="store_true", help="print the report as one JSON line")
 
     verify = commands.add_parser("verify", help="load published versions and run their golden pairs")
@@ -87,6 +90,7 @@ def _check(options: argparse.Namespace) -> int:
     from training.errors import TrainingFailed
     from training.look import look
 
+    _bound_memory(options.max_memory * 2**20)
     try:
         return look(options.file, options.format, options.label, options.base, options.json)
     except OSError as error:
@@ -94,6 +98,15 @@ def _check(options: argparse.Namespace) -> int:
     except TrainingFailed as error:
         print(error, file=sys.stderr)
     return 2
+
+
+def _bound_memory(limit: int) -> None:
+    """Let this process have so many bytes of addresses and no more: what is too large must not take the machine."""
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    least = min(one for one in (limit, *limits) if one != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_AS, (least, limits[1]))
 
 
 def _verify(directories: Sequence[str]) -> int:

@@ -17,8 +17,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from service.domain.artifact import CHECKSUMS, HIDDEN_PREFIX, MANIFEST, Manifest, checksums, content_digest
+from service.domain.artifact import (
+    CHECKSUMS,
+    HIDDEN_PREFIX,
+    MANIFEST,
+    MAX_VERSION,
+    Manifest,
+    checksums,
+    content_digest,
+    version_number,
+)
 from service.domain.errors import InvalidInput
+from training.errors import BadArtifact
 from training.verify import digests
 
 LOCK_SUFFIX = ".lock"
@@ -68,7 +78,8 @@ def complete(staged: Path, candidate: Candidate) -> Manifest:
         (staged / place).write_bytes(content)
     (staged / CHECKSUMS).write_text(checksums(digests(staged)), encoding="utf-8")
     files = digests(staged)
-    manifest = replace(candidate.manifest, digest=content_digest(files), files=files)
+    manifest = replace(candidate.manifest, files=files)
+    manifest = replace(manifest, digest=content_digest(manifest))
     (staged / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
@@ -77,7 +88,7 @@ def versions(home: Path) -> list[int]:
     """The numbers there are under a model, in order."""
     if not home.is_dir():
         return []
-    return sorted(int(entry.name) for entry in home.iterdir() if entry.name.isdecimal())
+    return sorted(number for entry in home.iterdir() if (number := version_number(entry.name)) is not None)
 
 
 def published_by(home: Path, job_id: str | None) -> int | None:
@@ -136,9 +147,11 @@ def _numbering(home: Path) -> Iterator[None]:
 
 
 def _reveal(staged: Path, home: Path) -> int:
-    """Rename to the next free number."""
+    """Rename to the next free number. Raises: BadArtifact: the numbers are used up."""
     number = max(versions(home), default=0) + 1
     while True:
+        if number > MAX_VERSION:
+            raise BadArtifact(f"{home.name} has a version {MAX_VERSION}, and there is no number after that")
         try:
             staged.rename(home / str(number))
         except OSError as error:

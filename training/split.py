@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from service.domain.faults import Fault
+from training.errors import BadData
+
 Integers = NDArray[np.int64]
 
 
@@ -51,6 +54,9 @@ def divide(digests: Sequence[str], labels: Sequence[str], share: float, seed: in
     """Items for training and for the test: of each class the given share, at least one of each where there are two.
 
     Items with equal digests stay together; if they carry different labels, they go with the first label in order.
+
+    Raises:
+        BadData: so many items are copies of others that there is nothing to learn from or nothing to be judged on.
     """
     groups: dict[str, list[int]] = {}
     for item, digest in enumerate(digests):
@@ -66,4 +72,10 @@ def divide(digests: Sequence[str], labels: Sequence[str], share: float, seed: in
         for place, digest in enumerate(ordered):
             members = sorted(groups[digest], key=lambda item: labels[item])
             (test if place < held else train).extend(members)
+    if not test:
+        message = "too many items are exact copies of others: none is left for the test"
+        raise BadData([Fault("too_few_distinct", message, "file")])
+    if len({labels[item] for item in train}) < 2:
+        message = "too many items are exact copies of others: without the test, one class at most is left to learn from"
+        raise BadData([Fault("too_few_distinct", message, "file")])
     return train, test

@@ -67,7 +67,8 @@ def damage(directory: Path) -> str | None:
     if found != dict(manifest.files):
         names = {name for name in found.keys() | manifest.files.keys() if found.get(name) != manifest.files.get(name)}
         return f"these files are not as the manifest says: {', '.join(sorted(names))}"
-    return None if content_digest(found) == manifest.digest else "the manifest's digest is not that of its files"
+    sound = content_digest(manifest) == manifest.digest
+    return None if sound else "the manifest's digest is not that of its files and labels"
 
 
 def digests(directory: Path, exclude: Iterable[str] = ()) -> dict[str, str]:

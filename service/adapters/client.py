@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from service.domain.jobs import TERMINAL_EVENTS
+
 DEFAULT_URL = "http://127.0.0.1:8501"
+PATIENCE_S = 120.0
+"""How long one who follows a job waits for a server that went away."""
 
 
 class ClientError(Exception):
@@ -61,6 +67,11 @@ def run(arguments: Namespace) -> int:
     except OSError as error:
         print(f"graft: {error.filename}: {error.strerror}", file=sys.stderr)
     return 1
+
+
+def _segment(name: str) -> str:
+    """A name as one segment of a path, whatever is in it."""
+    return quote(name, safe="")
 
 
 def _answer(response: httpx.Response) -> Any:
@@ -118,7 +129,7 @@ def _predict(client: httpx.Client, arguments: Namespace) -> int:
         raise ClientError(f"the request is not JSON: {error}") from error
     if isinstance(body, list):
         body = {"instances": body}
-    print(json.dumps(_answer(client.post(f"/v1/models/{arguments.model}:predict", json=body)), indent=1))
+    print(json.dumps(_answer(client.post(f"/v1/models/{_segment(arguments.model)}:predict", json=body)), indent=1))
     return 0
 
 
@@ -127,7 +138,7 @@ def _tune(client: httpx.Client, arguments: Namespace) -> int:
     fields |= {name: value for name in ("label", "recipe") if (value := getattr(arguments, name))}
     with arguments.data.open("rb") as file:
         upload = {"file": (arguments.data.name, file)}
-        job = _answer(client.post(f"/v1/models/{arguments.base}:tune", data=fields, files=upload))
+        job = _answer(client.post(f"/v1/models/{_segment(arguments.base)}:tune", data=fields, files=upload))
     print(f"job {job['id']}")
     return _follow(client, job["id"])
 
@@ -144,10 +155,10 @@ def _jobs(client: httpx.Client, arguments: Namespace) -> int:
         _console().print(table)
         return 0
     if arguments.cancel:
-        _answer(client.post(f"/v1/jobs/{arguments.job}:cancel"))
+        _answer(client.post(f"/v1/jobs/{_segment(arguments.job)}:cancel"))
     if arguments.follow or arguments.cancel:
         return _follow(client, arguments.job)
-    print(json.dumps(_answer(client.get(f"/v1/jobs/{arguments.job}")), indent=1))
+    print(json.dumps(_answer(client.get(f"/v1/jobs/{_segment(arguments.job)}")), indent=1))
     return 0
 
 
@@ -162,14 +173,14 @@ def _follow(client: httpx.Client, job_id: str) -> int:
     with Progress(*columns) as progress:
         bar = progress.add_task("queued", total=100)
         said = None
-        for event in _events(client, job_id):
+        for event in events(client, job_id):
             data, ended = event["data"], event["type"] == "job.succeeded"
             description = data.get("phase") or event["type"].removeprefix("job.")
             progress.update(bar, description=description, completed=100 if ended else data.get("percent"))
             if event["message"] != said:
                 said = event["message"]
                 progress.console.print(f"{event['time']}  {said}", highlight=False, soft_wrap=True)
-    job = _answer(client.get(f"/v1/jobs/{job_id}"))
+    job = _answer(client.get(f"/v1/jobs/{_segment(job_id)}"))
     if job["state"] != "succeeded":
         raise ClientError(f"job {job_id} {job['state']}: {(job['error'] or {}).get('message', 'see its events')}")
     version = job["version"]
@@ -179,9 +190,40 @@ def _follow(client: httpx.Client, job_id: str) -> int:
     return 0
 
 
-def _events(client: httpx.Client, job_id: str) -> Iterator[Mapping[str, Any]]:
-    headers = {"accept": "text/event-stream"}
-    with client.stream("GET", f"/v1/jobs/{job_id}/events", headers=headers) as response:
+def events(
+    client: httpx.Client, job_id: str, patience_s: float = PATIENCE_S, pause_s: float = 1.0
+) -> Iterator[Mapping[str, Any]]:
+    """A job's history to its end. A server that goes away once it has told something is waited for, for so long at
+    most, and goes on where it was: the job outlives a restart of it.
+
+    Raises:
+        ClientError, httpx.HTTPError: it refuses, or does not come back.
+    """
+    last, give_up = 0, 0.0
+    while True:
+        try:
+            for event in _events(client, job_id, last):
+                yield event
+                if event["type"] in TERMINAL_EVENTS:
+                    return
+                last, give_up = event["seq"], time.monotonic() + patience_s
+            problem: Exception = ClientError("the server ended the job's history before the job has ended")
+        except (_Away, httpx.TransportError) as error:
+            problem = error
+        if time.monotonic() >= give_up:
+            raise problem
+        time.sleep(pause_s)
+
+
+class _Away(ClientError):
+    """The server cannot answer now."""
+
+
+def _events(client: httpx.Client, job_id: str, after: int) -> Iterator[Mapping[str, Any]]:
+    headers = {"accept": "text/event-stream", "last-event-id": str(after)}
+    with client.stream("GET", f"/v1/jobs/{_segment(job_id)}/events", headers=headers) as response:
+        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise _Away("the server is not ready, or stopping")
         if not response.is_success:
             response.read()
             _answer(response)

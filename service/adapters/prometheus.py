@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter as Counts
+from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -89,6 +90,7 @@ class Metrics:
         )
 
     def _define_tuning(self, registry: CollectorRegistry) -> None:
+        self._jobs = Gauge("graft_jobs", "Jobs that wait and run now.", ("state",), registry=registry)
         self._job_moves = Counter("graft_job_moves", "Jobs that entered a state.", ("state",), registry=registry)
         self._job_seconds = Histogram(
             "graft_job_seconds", "From submitting a job to its end.", ("state",), buckets=_SLOW, registry=registry
@@ -206,6 +208,12 @@ class Metrics:
     def job_ended(self, state: JobState, seconds: float) -> None:
         """Count an end."""
         self._job_seconds.labels(str(state)).observe(seconds)
+
+    def jobs_counted(self, counts: Mapping[JobState, int]) -> None:
+        """Show how many jobs wait and run."""
+        for state in JobState:
+            if not state.terminal:
+                self._jobs.labels(str(state)).set(counts.get(state, 0))
 
     def dataset_checked(self, accepted: bool, size_bytes: int, seconds: float) -> None:
         """Count a check."""

@@ -22,10 +22,13 @@ from service.domain.artifact import (
     HEAD,
     HIDDEN_PREFIX,
     MANIFEST,
+    OF_EVERY_HEAD,
     SAVED_MODEL,
     TFLITE_MODEL,
     Manifest,
+    ModelKind,
     content_digest,
+    version_number,
 )
 from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.heads import Head
@@ -35,7 +38,6 @@ from service.domain.versions import VersionId
 log = logging.getLogger(__name__)
 
 _BLOCK = 1 << 20
-_MAX_VERSION = 2**63 - 1
 _DECIDING = (
     SAVED_MODEL,
     TFLITE_MODEL,
@@ -103,9 +105,9 @@ class DirectoryRepository:
         manifest = listing.manifest
         if manifest is None:
             return None
-        if content_digest(manifest.files) != manifest.digest:
-            return "the manifest's digest is not that of its files"
-        for path in _deciding_files(listing.directory):
+        if content_digest(manifest) != manifest.digest:
+            return "the manifest's digest is not that of its files and labels"
+        for path in _deciding_files(listing.directory, manifest.kind):
             if path not in manifest.files:
                 return f"{path} is not in the manifest, but would decide what the model answers"
         for path, expected in manifest.files.items():
@@ -127,7 +129,7 @@ class DirectoryRepository:
         known = {listing.directory: listing for listing in before}
         by_number: dict[int, Path] = {}
         for folder in _folders(Path(base_path)):
-            number = _version_number(folder.name)
+            number = version_number(folder.name)
             if number is None:
                 continue
             if number in by_number:
@@ -169,16 +171,11 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _deciding_files(directory: Path) -> list[str]:
+def _deciding_files(directory: Path, kind: ModelKind) -> list[str]:
+    """What must be in the manifest: whatever a graph is loaded from, and a head's own files, there or not."""
     files = [directory / SAVED_MODEL, directory / TFLITE_MODEL, *sorted((directory / "variables").glob("*"))]
-    return [str(file.relative_to(directory)) for file in files if file.is_file()]
-
-
-def _version_number(name: str) -> int | None:
-    if not (name.isascii() and name.isdigit()):
-        return None
-    number = int(name)
-    return number if number <= _MAX_VERSION else None
+    present = [str(file.relative_to(directory)) for file in files if file.is_file()]
+    return [*present, *map(str, OF_EVERY_HEAD)] if kind is ModelKind.HEAD else present
 
 
 def _listing(version: VersionId, folder: Path, before: Listing | None) -> Listing:

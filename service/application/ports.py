@@ -251,6 +251,11 @@ class JobStore(Protocol):
     def add_dataset(self, dataset: Dataset) -> Dataset:
         """Store it, or return the one with the same id that is there already."""
 
+    def replace_dataset(self, dataset: Dataset, lost_file: str) -> Dataset:
+        """Store it in the place of the one with the same id whose content is lost, or return what is there, if that is
+        not that one any more.
+        """
+
     def dataset(self, dataset_id: str) -> Dataset:
         """Raises: DatasetNotFound."""
 
@@ -280,8 +285,13 @@ class JobStore(Protocol):
     def events(self, job_id: str, after_seq: int, limit: int) -> Sequence[JobEvent]:
         """In order, those with a greater ``seq``. Raises: JobNotFound."""
 
+    def last_seq(self, job_id: str) -> int:
+        """The ``seq`` of the newest event. Raises: JobNotFound."""
+
     def claim(self, owner: str, now: float) -> Job | None:
-        """Take the oldest queued job for ``owner`` and move it to VALIDATING, attempt + 1; None when none waits."""
+        """Take the oldest queued job whose pause, if it has one, is over, for ``owner``, and move it to VALIDATING,
+        attempt + 1; None when none waits.
+        """
 
     def move(self, move: Move, *, owner: str | None = None, unheard_since: float | None = None) -> Job:
         """Store a move together with its event, if the stored job is still in the state it moves from and, where they
@@ -308,6 +318,9 @@ class JobStore(Protocol):
         Raises:
             JobNotFound: there is no such job.
         """
+
+    def counts(self) -> Mapping[JobState, int]:
+        """How many jobs there are in each state that is not an end; states without any may be left out."""
 
     def lost(self, stale_before: float) -> Sequence[Job]:
         """Active jobs whose owner has not been heard of since ``stale_before``."""
@@ -378,6 +391,9 @@ class TuningObserver(Protocol):
 
     def job_ended(self, state: JobState, seconds: float) -> None:
         """A job reached a terminal state, seconds after it was created."""
+
+    def jobs_counted(self, counts: Mapping[JobState, int]) -> None:
+        """How many jobs wait and run now, whoever runs them; a state left out has none. Told again and again."""
 
     def dataset_checked(self, accepted: bool, size_bytes: int, seconds: float) -> None:
         """An upload was looked at."""

@@ -38,6 +38,10 @@ MODEL_CARD = EXTRA / "model_card.json"
 LINEAGE = EXTRA / "lineage.json"
 KERAS_MODEL = EXTRA / "model.keras"
 CHECKSUMS = EXTRA / "SHA256SUMS"
+OF_EVERY_HEAD = (HEAD, GOLDEN)
+"""What a head's manifest must list: its numbers, and the answers that prove them."""
+MAX_VERSION = 2**63 - 1
+"""What the wire has room for."""
 HIDDEN_PREFIX = "."
 """A version under construction is a sibling whose name starts with this; nobody lists it."""
 
@@ -217,14 +221,36 @@ def _route(value: Any) -> Route:
     return Route(via=_text(value["via"]), form=AnswerForm(value["form"]))
 
 
-def content_digest(files: Mapping[str, str]) -> str:
-    """The digest that names a version: sha256 over what decides its answers, that is the graph, its variables and
-    assets and the head's numbers, each as ``sha256  path``. Reports and cards may be written again without a new name.
+def content_digest(manifest: Manifest) -> str:
+    """The digest that names a version: sha256 over what decides its answers.
+
+    Of its files that is the graph, its variables and assets and the head's numbers, each as ``sha256  path``; of the
+    manifest what the service reads an answer by, as one line of JSON. Reports and cards may be written again, and a
+    base may move, without a new name.
     """
     behaviour = {
-        path: digest for path, digest in files.items() if not path.startswith("assets.extra/") or path == str(HEAD)
+        path: digest
+        for path, digest in manifest.files.items()
+        if not path.startswith("assets.extra/") or path == str(HEAD)
     }
-    return hashlib.sha256(checksums(behaviour).encode()).hexdigest()
+    meaning = {
+        "kind": manifest.kind,
+        "labels": manifest.labels,
+        "input": asdict(manifest.input),
+        "features": dict(manifest.features),
+        "base": manifest.base.digest if manifest.base else None,
+        "cut": manifest.cut,
+        "routes": {signature: asdict(route) for signature, route in manifest.routes.items()},
+    }
+    return hashlib.sha256(f"{checksums(behaviour)}{json.dumps(meaning, sort_keys=True)}\n".encode()).hexdigest()
+
+
+def version_number(name: str) -> int | None:
+    """The number of the version that lies in a directory of this name; None when none does."""
+    if not (name.isascii() and name.isdigit()):
+        return None
+    number = int(name)
+    return number if number <= MAX_VERSION else None
 
 
 def checksums(files: Mapping[str, str]) -> str:

@@ -126,6 +126,12 @@ class Job:
     percent: float = 0.0
     eta_s: float | None = None
     attempt: int = 0
+    crashes: int = 0
+    """How often it crashed or was lost since it last finished a further phase."""
+    reached: int = 0
+    """How many phases its earlier attempts have finished, at most."""
+    not_before: float | None = None
+    """When a job that crashed may be tried again."""
     cancel_requested: bool = False
     version: int | None = None
     metrics: Mapping[str, Any] | None = None
@@ -170,11 +176,39 @@ def moved(
     if to not in MOVES[job.state]:
         raise IllegalMove(job.id, job.state, to)
     if to is JobState.QUEUED:
-        changes = {"phase": None, "percent": 0.0, "eta_s": None, "owner": None, "heartbeat": None, **changes}
+        anew = {"phase": None, "percent": 0.0, "eta_s": None, "owner": None, "heartbeat": None, "not_before": None}
+        finished = finished_phases(job)
+        crashes = 0 if finished > job.reached else job.crashes
+        changes = {**anew, "reached": max(job.reached, finished), "crashes": crashes, **changes}
     if to.terminal:
-        changes = {"finished": at, "eta_s": None, "owner": None, "heartbeat": None, **changes}
+        changes = {"finished": at, "eta_s": None, "owner": None, "heartbeat": None, "not_before": None, **changes}
     event = JobEvent(job.id, f"job.{to}", message, at, {"from": str(job.state), **(data or {})})
     return Move(job.state, replace(job, state=to, **changes), event)
+
+
+def finished_phases(job: Job) -> int:
+    """How many phases the present attempt is known to have behind it."""
+    return PHASES.index(job.phase) if job.phase in PHASES else 0
+
+
+def crashes_in_a_row(job: Job) -> int:
+    """What ``crashes`` is when the present attempt crashes too. Having finished a further phase begins the count anew:
+    a job that moves on is not given up, however often what it runs on is killed.
+    """
+    return 1 if finished_phases(job) > job.reached else job.crashes + 1
+
+
+def tried_again(
+    job: Job, at: float, pauses_s: Sequence[float], message: str, data: Mapping[str, Any] | None = None
+) -> Move:
+    """The move of a job that crashed back to the queue, to be claimed after a pause: the first of ``pauses_s`` after
+    the first crash in a row, and so on, and from the last on always that.
+    """
+    crashes = crashes_in_a_row(job)
+    pause_s = pauses_s[min(crashes, len(pauses_s)) - 1]
+    data = {**(data or {}), "crashes": crashes, "pause_s": pause_s}
+    message = f"{message}, in {pause_s:g} s"
+    return moved(job, JobState.QUEUED, at, message, data=data, crashes=crashes, not_before=at + pause_s)
 
 
 TERMINAL_EVENTS = frozenset(f"job.{state}" for state in _ENDS)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from service.domain.artifact import InputKind
 from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
 from service.domain.errors import Conflict, DatasetNotFound, InvalidInput, JobNotFound, NotReady
 from service.domain.faults import Fault
-from service.domain.jobs import Job, JobEvent, JobRequest, JobState, moved
+from service.domain.jobs import Job, JobEvent, JobRequest, JobState, moved, tried_again
 
 REPORT = DatasetReport(
     DatasetFormat.CSV, InputKind.VECTOR, 4, {"b": 2, "a": 2}, (3,), ("x", "y"), "d", warnings=(Fault("w", "m", "p"),)
@@ -76,6 +78,7 @@ def test_what_is_not_there_is_said_not_to_be(store: JobDatabase) -> None:
     for ask in (
         lambda: store.job("job-0"),
         lambda: store.events("job-0", 0, 1),
+        lambda: store.last_seq("job-0"),
         lambda: store.jobs(None, None, "job-0", 1),
         lambda: store.request_cancel("job-0", replace(NEW, job_id="job-0")),
         lambda: store.move(moved(Job("job-0", JobRequest("", "", ""), JobState.QUEUED, 0), JobState.FAILED, 0, "")),
@@ -107,6 +110,15 @@ def test_a_dataset_is_stored_once(store: JobDatabase) -> None:
     newer = replace(DATASET, id="ds-2", created=200.0)
     store.add_dataset(newer)
     assert store.datasets() == [newer, DATASET]
+
+
+def test_a_dataset_whose_content_is_lost_is_replaced_once(store: JobDatabase) -> None:
+    mended, late = replace(DATASET, file="mended.csv", created=150.0), replace(DATASET, file="late.csv")
+    assert store.replace_dataset(mended, DATASET.file) == mended
+    assert store.replace_dataset(late, DATASET.file) == mended
+    assert store.dataset("ds-1") == mended
+    store.delete_dataset("ds-1")
+    assert store.replace_dataset(late, DATASET.file) == late
 
 
 def test_a_dataset_that_a_living_job_needs_is_not_deleted(store: JobDatabase) -> None:
@@ -157,6 +169,28 @@ def test_the_oldest_is_claimed_first_and_the_claim_is_a_move(store: JobDatabase)
     assert (job.id, job.state, job.attempt, job.owner) == ("job-a", JobState.VALIDATING, 1, "me")
     assert (job.started, job.heartbeat) == (5.0, 5.0)
     assert seqs(store, "job-a") == [(1, "job.queued"), (2, "job.validating")]
+
+
+def test_a_job_that_is_to_wait_is_not_claimed_before_its_time(store: JobDatabase) -> None:
+    held = running(store)
+    store.move(tried_again(held, 10.0, (5.0,), "crashed"), owner="me")
+    added(store, "job-2", created=2.0)
+    waiting = store.job("job-1")
+    assert (waiting.crashes, waiting.reached, waiting.not_before) == (1, 0, 15.0)
+    claimed = [store.claim("me", now) for now in (14.9, 14.9, 15.0)]
+    assert [job.id if job else None for job in claimed] == ["job-2", None, "job-1"]
+    assert claimed[2] is not None
+    assert claimed[2].not_before is None
+
+
+def test_jobs_that_have_not_ended_are_counted(store: JobDatabase) -> None:
+    assert store.counts() == {}
+    held = running(store)
+    for number in (2, 3):
+        added(store, f"job-{number}")
+    assert store.counts() == {JobState.QUEUED: 2, JobState.RUNNING: 1}
+    store.move(moved(held, JobState.FAILED, 7.0, "failed"))
+    assert store.counts() == {JobState.QUEUED: 2}
 
 
 def claim_all(url: str) -> list[str]:
@@ -257,6 +291,7 @@ def test_events_have_one_order_whoever_writes_them(store: JobDatabase) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: store.append(JobEvent("job-1", f"e{n}", "", 0.0), "me"), range(40)))
     assert [seq for seq, _ in seqs(store)] == list(range(1, 44))
+    assert store.last_seq("job-1") == 43
     assert [event.seq for event in store.events("job-1", 40, 2)] == [41, 42]
 
 
@@ -273,3 +308,25 @@ def test_a_database_that_does_not_answer_is_said_not_to(tmp_path: Path) -> None:
     for url in ("not a url", "oracle+nothing://x"):
         with pytest.raises(InvalidInput):
             JobDatabase(url)
+
+
+def test_a_damaged_database_is_said_not_to_answer_and_later_to_be_unusable(store: JobDatabase, tmp_path: Path) -> None:
+    store.close()
+    for file in tmp_path.glob("jobs.db*"):
+        file.write_bytes(b"\xa5" * 20_000)
+    for call in (store.datasets, lambda: store.claim("me", 0.0), lambda: added(store)):
+        with pytest.raises(NotReady):
+            call()
+    with pytest.raises(OSError, match=rf"{tmp_path}/jobs\.db cannot be used.*move it away") as refused:
+        JobDatabase(f"sqlite:///{tmp_path}/jobs.db")
+    assert isinstance(refused.value, NotReady)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_database_of_another_version_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    JobDatabase(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE jobs DROP COLUMN eta_s")
+    with pytest.raises(OSError, match=r"another version of Graft and has no jobs\.eta_s; restore it"):
+        JobDatabase(f"sqlite:///{path}")

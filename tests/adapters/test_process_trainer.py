@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from service.adapters.trainers import ProcessDatasetChecker, ProcessTrainer, groups
+from service.adapters.trainers.run import ProcessRun
 from service.application.ports import Trainer, TrainerRun, TrainerTask
 from service.domain.artifact import InputKind
 from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
@@ -173,6 +175,17 @@ async def test_it_leads_a_group_of_its_own_and_gives_way_to_serving(trainer: Pro
     await run.stop(5)
 
 
+async def test_one_that_was_suspended_is_made_to_stop(trainer: ProcessTrainer, tmp_path: Path) -> None:
+    run = await trainer.start(task(STUCK))
+    await until(run, PhaseProgress)
+    group = int((tmp_path / "jobs/job-1/lock").read_text())
+    groups.send(group, signal.SIGSTOP)
+    while [member.state for member in groups.members(group)] != ["T"]:
+        await asyncio.sleep(0.01)
+    await run.stop(0.05)
+    assert await run.ended() == -9
+
+
 @pytest.mark.parametrize("end", ["by itself", "stopped"])
 async def test_it_has_ended_only_when_all_it_started_has(trainer: ProcessTrainer, end: str) -> None:
     run = await trainer.start(task([{"start_another": "here"}, {"exit": 0} if end == "by itself" else {"hang": True}]))
@@ -199,6 +212,32 @@ async def test_a_program_that_is_not_there_is_told_of(tmp_path: Path) -> None:
         await trainer.start(task(WHOLE))
     await asyncio.sleep(0)
     assert len(list(Path("/proc/self/fd").iterdir())) == open_before
+
+
+async def test_a_start_that_fails_half_way_keeps_no_descriptors(trainer: ProcessTrainer, tmp_path: Path) -> None:
+    (tmp_path / "jobs/job-1/trainer.log").mkdir(parents=True)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(ModelFailed, match="cannot be started"):
+        await trainer.start(task(WHOLE))
+    await asyncio.sleep(0)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("room", range(5))
+async def test_a_start_without_descriptors_left_keeps_none(trainer: ProcessTrainer, tmp_path: Path, room: int) -> None:
+    (tmp_path / "jobs/job-1").mkdir(parents=True)
+    log = tmp_path / "trainer.log"
+    used = {int(entry.name) for entry in Path("/proc/self/fd").iterdir()}
+    free = [number for number in range(max(used) + 10) if number not in used][room]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            await ProcessRun.started([*PROGRAM, "job", str(tmp_path)], log)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    await asyncio.sleep(0)
+    assert {int(entry.name) for entry in Path("/proc/self/fd").iterdir()} == used
 
 
 async def test_a_start_that_nobody_waits_for_leaves_nothing(trainer: ProcessTrainer, tmp_path: Path) -> None:

@@ -163,6 +163,10 @@ def test_tuning_is_on_the_page(metrics: Metrics) -> None:
     metrics.job_moved(JobState.RUNNING)
     metrics.job_ended(JobState.SUCCEEDED, 12.0)
     metrics.dataset_checked(True, 1000, 0.5)
+    metrics.jobs_counted({JobState.QUEUED: 3, JobState.RUNNING: 1})
+    metrics.jobs_counted({JobState.RUNNING: 2})
+    jobs = {dict(labels)["state"]: count for labels, count in samples(metrics, "graft_jobs").items()}
+    assert jobs == {"queued": 0, "validating": 0, "running": 2, "evaluating": 0, "publishing": 0}
     assert samples(metrics, "graft_job_moves_total") == {(("state", "running"),): 1}
     assert samples(metrics, "graft_job_seconds_sum") == {(("state", "succeeded"),): 12}
     assert samples(metrics, "graft_datasets_checked_total") == {(("accepted", "true"),): 1}

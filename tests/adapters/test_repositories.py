@@ -7,8 +7,8 @@ import os
 import shutil
 import threading
 from dataclasses import replace
-from pathlib import Path
-from typing import Protocol
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
@@ -17,9 +17,9 @@ from serving_fakes import FakeRepository, base_manifest, full_manifest, head_man
 
 from service.adapters.repositories import DirectoryRepository
 from service.application.ports import GoldenPair, Listing, Repository
-from service.domain.artifact import GOLDEN, HEAD, MANIFEST, Manifest, content_digest
+from service.domain.artifact import GOLDEN, HEAD, MANIFEST, BaseRef, Manifest, Route, content_digest
 from service.domain.errors import ModelFailed
-from service.domain.heads import Head
+from service.domain.heads import AnswerForm, Head
 
 PAIR = GoldenPair("serving_default", {"x": np.ones((2, 3), np.float32)}, {"y": np.zeros((2, 3), np.float32)})
 LABELS = ("a", "b")
@@ -347,7 +347,8 @@ def test_a_file_that_is_not_what_was_published_is_damage(
 def with_files(listing: Listing, files: dict[str, str]) -> Listing:
     """The listing as if its manifest named other files, and was named after them."""
     assert listing.manifest is not None
-    return replace(listing, manifest=replace(listing.manifest, files=files, digest=content_digest(files)))
+    manifest = replace(listing.manifest, files=files)
+    return replace(listing, manifest=replace(manifest, digest=content_digest(manifest)))
 
 
 @pytest.mark.parametrize(
@@ -369,7 +370,39 @@ def test_a_version_under_a_borrowed_name_is_damage(repository: DirectoryReposito
     listing = published(tmp_path, repository)
     assert listing.manifest is not None
     borrowed = replace(listing, manifest=replace(listing.manifest, digest="0" * 64))
-    assert repository.damage(borrowed) == "the manifest's digest is not that of its files"
+    assert repository.damage(borrowed) == "the manifest's digest is not that of its files and labels"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": LABELS[::-1]},
+        {"cut": "logits"},
+        {"base": BaseRef("base", 1, "another")},
+        {"routes": {"serving_default": Route("features", AnswerForm.CLASSIFY)}},
+    ],
+)
+def test_a_head_that_would_be_answered_otherwise_than_published_is_damage(
+    repository: DirectoryRepository, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    manifest = write_version(tmp_path / "h" / "1", head_manifest("d", "b", LABELS), head=head_of(LABELS), golden=PAIR)
+    assert repository.damage(only(repository)) is None
+    write_files(tmp_path / "h" / "1", {str(MANIFEST): replace(manifest, **change).to_json().encode()})
+    assert repository.damage(only(repository)) == "the manifest's digest is not that of its files and labels"
+
+
+@pytest.mark.parametrize("path", [HEAD, GOLDEN])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_head_whose_manifest_leaves_out_its_numbers_or_its_proof_is_damage(
+    repository: DirectoryRepository, tmp_path: Path, path: PurePosixPath, there: bool
+) -> None:
+    write_version(tmp_path / "h" / "1", head_manifest("d", "b", LABELS), head=head_of(LABELS), golden=PAIR)
+    listing = only(repository)
+    assert listing.manifest is not None
+    if not there:
+        (tmp_path / "h" / "1" / path).unlink()
+    rest = {name: digest for name, digest in listing.manifest.files.items() if name != str(path)}
+    assert f"{path} is not in the manifest" in str(repository.damage(with_files(listing, rest)))
 
 
 @pytest.mark.parametrize("path", ["saved_model.pb", "variables/variables.index"])

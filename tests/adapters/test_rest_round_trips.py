@@ -1,4 +1,4 @@
-"""Whatever JSON the contract accepts is answered as TensorFlow itself answers, through the real engine; and whatever else
+"""Whatever JSON the contract accepts is answered as TensorFlow itself answers, through the real engine; and all else that
 is posted, byte by byte or as a bomb, is a 4xx with an error in JSON, soon and in little memory.
 """
 

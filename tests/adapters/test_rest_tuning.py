@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from service.adapters.dataset_files import DatasetDirectory
 from service.adapters.rest import errors
 from service.adapters.rest.tuning import tuning_router
 from service.application.tuning import Tuning, TuningPolicy
@@ -101,6 +103,31 @@ async def test_a_file_may_be_as_large_as_the_limit_and_no_larger(door: Door) -> 
     refused(await door.upload("y" * (MOST + 1)), 413, "upload_too_large")
     refused(await door.upload("y" * (MOST + 2_000_000)), 413, "upload_too_large")
     assert door.left() == kept
+
+
+class FullDisk(DatasetDirectory):
+    """Receives uploads where there is room for none."""
+
+    @contextmanager
+    def incoming(self) -> Iterator[Path]:
+        with super().incoming() as path:
+            path.unlink()
+            path.symlink_to("/dev/full")
+            yield path
+
+
+@pytest.mark.parametrize("size", [10, 50_000])
+async def test_a_full_disk_is_told_of_and_nothing_is_left(door: Door, size: int) -> None:
+    door.bench.files = FullDisk(door.bench.directory)
+    app = FastAPI()
+    errors.install(app)
+    app.include_router(tuning_router(door.bench.service("full"), most_upload_bytes=MOST))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://graft") as client:
+        full = Door(door.bench, door.tuning, client, app)
+        for answer in (await full.upload("x" * size), await full.tune("x" * size)):
+            assert "no room left" in refused(answer, 503, "not_ready")["message"]
+    assert door.left() == []
 
 
 async def test_an_upload_is_written_as_it_comes_and_is_what_was_sent(door: Door) -> None:
@@ -259,6 +286,36 @@ async def test_a_client_that_leaves_during_the_check_ends_it(door: Door) -> None
     await tuning.close()
 
 
+@pytest.mark.parametrize(
+    ("base", "fields", "status", "code"),
+    [
+        ("nobody", {}, 404, "model_not_found"),
+        ("petals", {}, 400, "invalid_input"),
+        ("iris", {"head": "../up"}, 400, "invalid_input"),
+        ("iris", {"head": "foreign"}, 409, "conflict"),
+        ("iris", {"head": "flowers", "recipe": "["}, 400, "invalid_input"),
+    ],
+)
+async def test_a_tune_that_cannot_be_is_refused_before_its_file_is_sent(
+    door: Door, base: str, fields: dict[str, str], status: int, code: str
+) -> None:
+    parts = [f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}' for name, value in fields.items()]
+
+    async def receive() -> dict[str, Any]:
+        # The file begins and never ends.
+        body = form(*parts, FILE_PART, end="") if parts else b""
+        parts.clear()
+        return {"type": "http.request", "body": body.removesuffix(b"\r\n") or b"good", "more_body": True}
+
+    path = f"/v1/models/{base}:tune"
+    async with asyncio.timeout(10):
+        sent = await call(door.app, path, receive, content_type="multipart/form-data; boundary=B")
+    answer = json.loads(b"".join(message.get("body", b"") for message in sent))
+    assert (sent[0]["status"], answer["error"]["code"]) == (status, code)
+    assert door.left() == []
+    assert door.bench.checker.asked == []
+
+
 # --- Jobs
 
 
@@ -273,7 +330,7 @@ async def test_upload_and_tune_in_one_call_and_follow_it_to_its_end(door: Door) 
     ended = (await door.client.get(answer.headers["location"])).json()
     assert set(ended) == {
         *("id", "head", "base", "dataset", "state", "phase", "percent", "eta_s", "version", "metrics", "gate"),
-        *("recipe", "error", "attempt", "cancel_requested", "created", "started", "finished"),
+        *("recipe", "error", "attempt", "crashes", "not_before", "cancel_requested", "created", "started", "finished"),
     }
     assert (ended["state"], ended["version"], ended["percent"], ended["attempt"]) == ("succeeded", 3, 100.0, 1)
     assert (ended["metrics"], ended["gate"], ended["recipe"]) == (

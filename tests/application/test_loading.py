@@ -285,9 +285,7 @@ async def test_no_rows_in_give_no_rows_out_without_a_run(yard: Yard) -> None:
 
 async def test_an_empty_batch_with_an_output_that_numpy_has_no_type_for_is_the_graphs_to_answer(yard: Yard) -> None:
     x = spec("x", (None, 3))
-    half = FakeModel(
-        {"serving_default": signature([x], [spec("y", (None, 3), "DT_QINT8")])}, {"serving_default": dict}
-    )
+    half = FakeModel({"serving_default": signature([x], [spec("y", (None, 3), "DT_QINT8")])}, {"serving_default": dict})
     online = yard.prepare(yard.put("brain", None, half))
     assert (await online.endpoint("serving_default").call({"x": X[:0]}))["x"].shape == (0, 3)
 

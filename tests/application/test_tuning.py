@@ -1,5 +1,7 @@
 """Jobs through everything that can happen to them, with a fake trainer and a real database."""
 
+# ruff: noqa: ASYNC110 - what other processes do can only be polled
+
 from __future__ import annotations
 
 import asyncio
@@ -12,10 +14,11 @@ import pytest
 
 from service.adapters.job_database import JobDatabase
 from service.domain.errors import Conflict, InvalidDataset, InvalidInput, JobNotFound, ModelNotFound, NotReady
-from service.domain.jobs import Job, JobRequest, JobState, moved
+from service.domain.jobs import Job, JobRequest, JobState, moved, tried_again
 from tests.application.tuning_fakes import (
     FAILED,
     FINISHED,
+    PHASES,
     STUCK,
     WHOLE,
     Bench,
@@ -169,6 +172,83 @@ async def test_a_job_that_only_crashes_fails_with_the_end_of_the_log(bench: Benc
     assert len(bench.trainer.tasks) == 5
 
 
+async def test_a_crashed_job_waits_longer_after_every_crash_and_the_queue_does_not_wait_for_it(bench: Bench) -> None:
+    tuning = bench.service(pauses_s=(100.0, 400.0))
+    job = await bench.job(tuning, [phase("validate"), {"exit": 1}])
+    bench.at_work(tuning)
+    after = 0
+    for pause_s in (100.0, 400.0, 400.0):
+        after = await event_of(tuning, job, "job.queued", after, pause_s=pause_s)
+        waiting = await tuning.jobs.get(job.id)
+        assert waiting.not_before is not None
+        assert abs(waiting.not_before - bench.clock.now() - pause_s) < 30.0
+        other = await bench.job(tuning, WHOLE, head="other")
+        await end_of(tuning, other)
+        assert await tuning.jobs.get(job.id) == waiting
+        bench.clock.ahead += pause_s
+    assert len(bench.trainer.runs[job.id]) == waiting.crashes == 3
+
+
+async def test_a_job_that_moves_on_is_not_given_up_however_often_it_is_lost(bench: Bench) -> None:
+    tuning = bench.service(most_attempts=2)
+    job = await bench.job(tuning)
+    for name in PHASES[1:]:
+        held = bench.database.claim("dead", bench.clock.now())
+        assert held is not None
+        bench.database.progress(job.id, "dead", name, 10.0, None)
+        bench.database.move(tried_again(bench.database.job(job.id), 0.0, (0.0,), "lost"))
+    bench.database.claim("dead", 0.0)
+    bench.at_work(tuning)
+    assert (await end_of(tuning, job)).state is JobState.FAILED
+    assert (await tuning.jobs.get(job.id)).attempt == len(PHASES)
+
+
+async def test_a_trainer_that_falls_silent_is_stopped_and_started_again(bench: Bench) -> None:
+    tuning = bench.service(silence_s=600.0)
+    job = await bench.job(tuning, [phase("features"), {"crash_before_run": 1}, {"hang": True}])
+    bench.at_work(tuning)
+    await event_of(tuning, job, "job.phase", phase="features")
+    bench.clock.ahead += 500.0
+    await asyncio.sleep(0.2)
+    (run,) = bench.trainer.runs[job.id]
+    assert not run.told_to_stop.is_set()
+    bench.clock.ahead += 200.0
+    seq = await event_of(tuning, job, "job.queued", after=1)
+    (event,) = await tuning.jobs.events(job.id, seq - 1, 1)
+    assert event.message.startswith("the trainer said nothing for 600 s and was stopped; the job runs again")
+    await event_of(tuning, job, "job.phase", after=seq, phase="features")
+
+
+async def test_a_trainer_that_goes_on_talking_is_left_alone(bench: Bench) -> None:
+    tuning = bench.service(silence_s=600.0)
+    names = ("validate", "split", "features", "probe")
+    acts = [act for name in names for act in (phase(name), {"pause": 0.1})]
+    job = await bench.job(tuning, [*acts, {"say": FINISHED}])
+    bench.at_work(tuning)
+    for name in names:
+        await event_of(tuning, job, "job.phase", phase=name)
+        bench.clock.ahead += 400.0
+    ended = await end_of(tuning, job)
+    assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 1)
+
+
+async def test_the_observer_is_told_how_many_jobs_wait_and_run(bench: Bench) -> None:
+    tuning = bench.service()
+    jobs = [await bench.job(tuning, STUCK, head=f"head{number}") for number in range(3)]
+    bench.at_work(tuning)
+    await event_of(tuning, jobs[0], "job.phase", phase="features")
+    await counted(bench, {JobState.QUEUED: 2, JobState.RUNNING: 1})
+    for job in reversed(jobs):
+        await tuning.jobs.cancel(job.id)
+    await counted(bench, {})
+
+
+async def counted(bench: Bench, counts: dict[JobState, int]) -> None:
+    while bench.observer.counts[-1:] != [counts]:
+        bench.observer.counted.clear()
+        await bench.observer.counted.wait()
+
+
 async def test_a_trainer_that_says_nothing_and_ends_well_has_crashed(bench: Bench) -> None:
     tuning = bench.service(most_attempts=1)
     job = await bench.job(tuning, [{"print": "hello"}])
@@ -223,7 +303,7 @@ async def test_a_job_lost_too_often_fails(bench: Bench) -> None:
     tuning = bench.service(most_attempts=2)
     job = await bench.job(tuning)
     bench.database.claim("dead", 0.0)
-    bench.database.move(moved(bench.database.job(job.id), JobState.QUEUED, 0.0, "lost"))
+    bench.database.move(tried_again(bench.database.job(job.id), 0.0, (0.0,), "lost"))
     bench.database.claim("dead", 0.0)
     bench.at_work(tuning)
     ended = await end_of(tuning, job)
@@ -458,6 +538,25 @@ async def test_a_watcher_sees_what_another_process_writes(bench: Bench) -> None:
     assert (await watching).state is JobState.SUCCEEDED
 
 
+async def test_many_watchers_of_a_job_cost_one_look_at_the_store(bench: Bench) -> None:
+    counting = CountingStore(bench.database)
+    watcher, worker = bench.service("watcher", store=counting, poll_s=0.01), bench.service("worker")
+    job = await bench.job(watcher)
+    watching = [asyncio.create_task(end_of_watch(watcher, job)) for _ in range(50)]
+    read = None
+    while counting.reads != read:  # until all have seen what there is, and look no more
+        read, looks = counting.reads, counting.looks
+        while counting.looks < looks + 10:
+            await asyncio.sleep(0.01)
+    assert counting.reads < 50 * 5
+    bench.at_work(worker)
+    histories = await asyncio.gather(*watching)
+    assert {tuple(types) for types in histories} == {tuple(await types_of(watcher, job))}
+    looks = counting.looks
+    await asyncio.sleep(0.05)
+    assert counting.looks == looks
+
+
 async def test_nobody_watches_a_job_that_is_not(bench: Bench) -> None:
     tuning = bench.service()
     for name in ("job-0", "../../etc/passwd", "x" * 10_000, "\ud800", ""):
@@ -536,11 +635,19 @@ async def test_lists_page_by_page_and_refuse_tokens_that_are_none(bench: Bench) 
 
 
 class CountingStore:
-    """A store that counts how often progress is written."""
+    """A store that counts how often progress is written, events are read, and news are looked for."""
 
     def __init__(self, store: JobDatabase) -> None:
         self._store = store
-        self.progress_calls = 0
+        self.progress_calls = self.reads = self.looks = 0
+
+    def events(self, *args: Any) -> Any:
+        self.reads += 1
+        return self._store.events(*args)
+
+    def last_seq(self, job_id: str) -> int:
+        self.looks += 1
+        return self._store.last_seq(job_id)
 
     def progress(self, *args: Any) -> None:
         self.progress_calls += 1

@@ -91,6 +91,18 @@ async def test_the_same_content_is_one_dataset(bench: Bench) -> None:
     assert files(bench) == [first.file]
 
 
+async def test_content_that_was_lost_is_mended_by_its_upload(bench: Bench) -> None:
+    tuning, other = bench.service("one"), bench.service("other")
+    first = await bench.dataset(tuning)
+    for _ in range(2):
+        tuning.datasets.file(await tuning.datasets.get(first.id)).unlink()
+        again = await asyncio.gather(*(bench.dataset(service) for service in (tuning, other) * 4))
+        stored = await tuning.datasets.get(first.id)
+        assert {dataset.id for dataset in again} == {first.id}
+        assert files(bench) == [stored.file]
+        assert tuning.datasets.file(stored).read_text() == "good"
+
+
 @pytest.mark.parametrize(
     ("filename", "shown"),
     [

@@ -219,12 +219,18 @@ class Observer:
         self.moves: list[JobState] = []
         self.ends: list[JobState] = []
         self.checks: list[bool] = []
+        self.counts: list[Mapping[JobState, int]] = []
+        self.counted = asyncio.Event()
 
     def job_moved(self, state: JobState) -> None:
         self.moves.append(state)
 
     def job_ended(self, state: JobState, seconds: float) -> None:
         self.ends.append(state)
+
+    def jobs_counted(self, counts: Mapping[JobState, int]) -> None:
+        self.counts.append(counts)
+        self.counted.set()
 
     def dataset_checked(self, accepted: bool, size_bytes: int, seconds: float) -> None:
         self.checks.append(accepted)
@@ -245,7 +251,14 @@ class Bench:
         self._services: list[tuple[Tuning, list[asyncio.Task[None]]]] = []
 
     def service(self, owner: str = "first", store: Any = None, **policy: Any) -> Tuning:
-        quick = {"heartbeat_s": 0.05, "poll_s": 0.1, "grace_s": 5.0, "progress_s": 0.0, "base_wait_s": 30.0}
+        quick: dict[str, Any] = {
+            "heartbeat_s": 0.05,
+            "poll_s": 0.1,
+            "grace_s": 5.0,
+            "progress_s": 0.0,
+            "base_wait_s": 30.0,
+        }
+        quick |= {"pauses_s": (0.0,)}
         tuning = Tuning(
             store or self.database,
             self.trainer,

@@ -23,6 +23,7 @@ from service.domain.artifact import (
     Route,
     checksums,
     content_digest,
+    version_number,
 )
 from service.domain.errors import InvalidInput
 from service.domain.heads import AnswerForm
@@ -129,12 +130,46 @@ def test_a_base_without_features_is_refused() -> None:
 
 def test_a_version_is_named_by_what_decides_its_answers() -> None:
     files = {"saved_model.pb": "1", "variables/variables.index": "2", str(HEAD): "3", "assets/words.txt": "4"}
-    name = content_digest(files)
+
+    def named(files: dict[str, str]) -> str:
+        return content_digest(replace(HEAD_MANIFEST, files=files))
+
+    name = named(files)
     for path in files:
-        assert content_digest({**files, path: "other"}) != name
-        assert content_digest({other: files[other] for other in files if other != path}) != name
-    assert content_digest({**files, str(REPORT): "5", str(GOLDEN): "6"}) == name
-    assert content_digest(dict(reversed(files.items()))) == name
+        assert named({**files, path: "other"}) != name
+        assert named({other: files[other] for other in files if other != path}) != name
+    assert named({**files, str(REPORT): "5", str(GOLDEN): "6"}) == name
+    assert named(dict(reversed(files.items()))) == name
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": ("six", "fünf")},
+        {"kind": ModelKind.FULL},
+        {"input": InputSpec(InputKind.IMAGE, (8, 8, 3), "image")},
+        {"features": {"embedding": 64}},
+        {"base": BaseRef("digits", 3, "c" * 64)},
+        {"cut": "other"},
+        {"routes": {"serving_default": Route("features", AnswerForm.CLASSIFY)}},
+    ],
+)
+def test_a_version_is_named_by_how_its_answers_are_read(change: dict[str, Any]) -> None:
+    assert content_digest(replace(HEAD_MANIFEST, **change)) != content_digest(HEAD_MANIFEST)
+
+
+def test_a_version_keeps_its_name_when_its_base_moves_or_it_is_told_of_otherwise() -> None:
+    moved = replace(HEAD_MANIFEST, base=BaseRef("numbers", 9, "b" * 64), provenance={}, digest="")
+    assert content_digest(moved) == content_digest(HEAD_MANIFEST)
+    assert content_digest(Manifest.from_json(moved.to_json())) == content_digest(moved)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("0", 0), ("007", 7), (str(2**63 - 1), 2**63 - 1), (str(2**63), None), ("9" * 200, None), ("٣", None), ("", None)],
+)
+def test_a_directorys_name_is_a_versions_number_or_none(name: str, number: int | None) -> None:
+    assert version_number(name) == number
 
 
 def test_checksums_are_in_the_form_that_sha256sum_reads() -> None:

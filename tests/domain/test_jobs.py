@@ -1,5 +1,7 @@
 """The table of moves, pair by pair, and what a move does to a job."""
 
+from dataclasses import replace
+
 import pytest
 
 from service.domain.errors import Conflict, InvalidInput
@@ -13,7 +15,9 @@ from service.domain.jobs import (
     JobState,
     check_head_name,
     course,
+    crashes_in_a_row,
     moved,
+    tried_again,
 )
 
 TABLE = """
@@ -61,6 +65,27 @@ def test_a_job_back_in_the_queue_has_no_owner_and_no_progress() -> None:
     back = moved(held, JobState.QUEUED, 4.0, "lost").job
     assert (back.owner, back.heartbeat, back.phase, back.percent, back.eta_s) == (None, None, None, 0.0, None)
     assert (back.attempt, back.finished) == (2, None)
+
+
+def test_crashes_in_a_row_are_counted_with_longer_pauses_and_a_further_phase_begins_anew() -> None:
+    held, pauses = job(JobState.VALIDATING), []
+    for phase in (None, "validate", "features", "features", "split", "probe"):
+        move = tried_again(replace(held, phase=phase), 10.0, (1.0, 4.0), "crashed")
+        assert move.job.not_before is not None
+        pauses.append((move.job.crashes, move.job.not_before - 10.0, move.job.reached))
+        assert move.event.data["pause_s"] == move.job.not_before - 10.0
+        assert move.event.data["crashes"] == move.job.crashes
+        held = replace(move.job, state=JobState.VALIDATING)
+    assert pauses == [(1, 1.0, 0), (2, 4.0, 0), (1, 1.0, 2), (2, 4.0, 2), (3, 4.0, 2), (1, 1.0, 3)]
+
+
+def test_a_job_handed_back_has_neither_crashed_nor_to_wait() -> None:
+    held = job(JobState.RUNNING, phase="probe", crashes=2, reached=1, not_before=7.0)
+    back = moved(held, JobState.QUEUED, 4.0, "the service stops").job
+    assert (back.crashes, back.reached, back.not_before) == (0, 3, None)
+    assert crashes_in_a_row(replace(back, state=JobState.RUNNING, phase="probe")) == 1
+    assert moved(replace(held, reached=3), JobState.QUEUED, 4.0, "the service stops").job.crashes == 2
+    assert moved(replace(back, not_before=9.0), JobState.CANCELLED, 5.0, "").job.not_before is None
 
 
 def test_an_ended_job_has_no_owner_and_keeps_how_far_it_came() -> None:

@@ -26,6 +26,14 @@ def some_png(number: int, size: int = 8) -> bytes:
     return png(np.random.default_rng(number).integers(0, 256, size=(size, size)))
 
 
+def npy(shape: tuple[int, ...], data: bytes = b"", dtype: str = "<f8") -> bytes:
+    """An npy file whose header claims this shape, whatever the data is."""
+    stream = io.BytesIO()
+    header = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    return stream.getvalue() + data
+
+
 def write_zip(path: Path, entries: Iterable[tuple[str, bytes]]) -> Path:
     """An archive with these entries in this order."""
     with zipfile.ZipFile(path, "w") as archive:

@@ -53,6 +53,7 @@ def write_version(
         )
     write_files(directory, contents)
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
-    complete = replace(manifest, files=digests, digest=content_digest(digests))
+    complete = replace(manifest, files=digests)
+    complete = replace(complete, digest=content_digest(complete))
     write_files(directory, {str(MANIFEST): complete.to_json().encode()})
     return complete

@@ -45,6 +45,15 @@ def test_check_for_a_person(tmp_path: Path) -> None:
     assert training("check").returncode == 2
 
 
+def test_a_file_that_takes_too_much_memory_is_at_fault_and_not_the_machine(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros((2**16, 2**12), np.uint8), y=np.arange(2**16) % 2)
+    done = training("check", tmp_path / "a.npz", "--json", "--max-memory", 1024)
+    assert done.returncode == 0, done.stderr
+    (fault,) = DatasetReport.from_dict(json.loads(done.stdout)).faults
+    assert fault.code == "too_large"
+    assert "too large to check" in fault.message
+
+
 def test_check_against_a_base(base_repository, digits_file: Path, tmp_path: Path) -> None:
     assert training("check", digits_file, "--base", base_repository.base).returncode == 0
     (tmp_path / "a.csv").write_text("a,b,label\n1,2,x\n3,4,x\n5,6,y\n7,8,y\n")

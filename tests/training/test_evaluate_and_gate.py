@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from training.errors import BadData
 from training.evaluate import (
     arm,
     class_figures,
@@ -159,6 +160,19 @@ def test_copies_stay_on_one_side() -> None:
 def test_two_items_of_a_class_go_one_to_each_side() -> None:
     train, test = divide(["a", "b", "c", "d"], ["x", "x", "y", "y"], 0.1, 0)
     assert (len(train), len(test)) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("digests", "labels"),
+    [
+        (["a"] * 4, ["x", "x", "y", "y"]),
+        (["a", "a", "b", "b"], ["x", "x", "y", "y"]),
+        (["a", "b", "a"], ["x", "x", "x"]),
+    ],
+)
+def test_copies_that_leave_a_side_without_use_are_bad_data(digests: list[str], labels: list[str]) -> None:
+    with pytest.raises(BadData, match="exact copies"):
+        divide(digests, labels, 0.2, 0)
 
 
 def test_the_test_is_opened_once() -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from labelled_data import png, some_png, two_classes, write_csv, write_zip
+from labelled_data import npy, png, some_png, two_classes, write_csv, write_zip
 from PIL import Image
 
 from service.domain.artifact import InputKind, InputSpec
 from service.domain.dataset import MOST_FAULTS_SHOWN, DatasetFormat, DatasetReport, misfits
 from training.data import image_archive
 from training.data.check import check
+from training.data.findings import LONGEST_TEXT, MOST_WARNINGS_SHOWN
+from training.export.graph import decode_images
 
 
 def faults(report: DatasetReport) -> set[tuple[str, str]]:
@@ -116,6 +120,75 @@ def test_an_entry_that_unpacks_to_too_much_is_read_no_further(tmp_path: Path) ->
     assert path.stat().st_size < 2**20
     report, _ = check(path)
     assert faults(report) == {("too_large", "cat/zeros.png")}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_entry_whose_packing_is_broken_is_a_fault_at_its_place(tmp_path: Path, method: int) -> None:
+    path = write_zip(tmp_path / "a.zip", two_classes())
+    noise = np.random.default_rng(0).bytes(500)
+    with zipfile.ZipFile(path, "a", method) as archive:
+        archive.writestr("cat/x.png", noise)
+        start = archive.getinfo("cat/x.png").header_offset + 30 + len("cat/x.png")
+    raw = bytearray(path.read_bytes())
+    raw[start : start + 40] = b"\xff" * 40
+    path.write_bytes(raw)
+    report, _ = check(path)
+    assert faults(report) == {("unreadable_entry", "cat/x.png")}
+
+
+@pytest.mark.parametrize(("at", "value"), [(6, b"\x63"), (46, b"\xff\xfe")])
+def test_an_archive_whose_directory_cannot_be_read_is_a_fault(tmp_path: Path, at: int, value: bytes) -> None:
+    """A version nobody unpacks, and a name that is not in the encoding it claims."""
+    path = write_zip(tmp_path / "a.zip", [("\u00e9/1.png", some_png(0))])
+    raw = bytearray(path.read_bytes())
+    start = raw.index(b"PK\x01\x02") + at
+    raw[start : start + len(value)] = value
+    path.write_bytes(raw)
+    report, contents = check(path)
+    assert contents is None
+    assert faults(report) == {("not_an_archive", "file")}
+
+
+def encoded(format: str, mode: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)).convert(mode).save(
+        stream, format, **options
+    )
+    return stream.getvalue()
+
+
+def test_a_telephones_jpeg_with_more_pictures_inside_is_taken(tmp_path: Path) -> None:
+    photo = encoded("MPO", "RGB", save_all=True, append_images=[Image.new("RGB", (8, 8))])
+    with Image.open(io.BytesIO(photo)) as image:
+        assert image.format == "MPO"
+    report, _ = check(write_zip(tmp_path / "a.zip", [*two_classes(), ("cat/photo.jpg", photo)]))
+    assert report.faults == ()
+
+
+def test_colours_for_print_are_refused_because_training_cannot_read_them(tmp_path: Path) -> None:
+    entries = [*two_classes(), ("cat/print.jpg", encoded("JPEG", "CMYK"))]
+    report, _ = check(write_zip(tmp_path / "a.zip", entries))
+    assert faults(report) == {("unsupported_colours", "cat/print.jpg")}
+
+
+@pytest.mark.parametrize("thin", [(1, 5000), (5000, 1), (1, 1)])
+def test_an_image_too_thin_for_the_base_still_leaves_something_of_itself(thin: tuple[int, int]) -> None:
+    import tensorflow as tf
+
+    spec = InputSpec(InputKind.IMAGE, (8, 6, 1))
+    pixels = decode_images(tf.constant([png(np.full(thin, 255))]), spec).numpy()
+    assert pixels.shape == (1, 8, 6, 1)
+    assert pixels.max() > 0
+
+
+def test_warnings_are_counted_and_not_all_listed(tmp_path: Path) -> None:
+    loose = [(f"{n}.txt", b"") for n in range(MOST_WARNINGS_SHOWN + 7)]
+    report, _ = check(write_zip(tmp_path / "a.zip", [*loose, *two_classes()]))
+    assert report.faults == ()
+    ignored = [warning.message for warning in report.warnings if warning.code == "ignored_file"]
+    assert len(ignored) == MOST_WARNINGS_SHOWN + 1
+    assert ignored[-1] == "and 7 more of the same"
+    assert "small_test" in warnings(report), "one code does not push out another"
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------
@@ -221,6 +294,49 @@ def test_arrays_that_cannot_be_used(
     assert {fault for fault in faults(report) - expected if fault[0] not in {"class_too_small", "one_class"}} == set()
 
 
+GOOD_X, GOOD_Y = npy((4, 1), np.arange(4.0).tobytes()), npy((4,), np.array([0, 0, 1, 1]).tobytes(), "<i8")
+
+
+@pytest.mark.parametrize(
+    ("members", "places"),
+    [
+        ({"x.npy": npy((10**12, 64)), "y.npy": GOOD_Y}, {"x"}),
+        ({"x.npy": npy((10**30, 64)), "y.npy": GOOD_Y}, {"x"}),
+        ({"x.npy": npy((-5, 64)), "y.npy": GOOD_Y}, {"x"}),
+        ({"x.npy": GOOD_X, "y.npy": npy((10**12,), dtype="<U0")}, {"y"}),
+        ({"x.npy": b"garbage", "y.npy": b""}, {"x", "y"}),
+        ({"x.npy": b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535, "y.npy": GOOD_Y}, {"x"}),
+        ({"x.npy": b"\x93NUMPY\x09\x00" + GOOD_X[8:], "y.npy": GOOD_Y}, {"x"}),
+        ({"x": b"no array", "y.npy": GOOD_Y}, {"x"}),
+    ],
+)
+def test_arrays_made_to_break_their_reader_are_faults(
+    tmp_path: Path, members: dict[str, bytes], places: set[str]
+) -> None:
+    path = write_zip(tmp_path / "a.npz", members.items())
+    report, contents = check(path, DatasetFormat.NPZ)
+    assert contents is None
+    assert {fault.place for fault in report.faults if fault.code == "unreadable_array"} == places
+    json.dumps(report.to_dict(), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("odd", ["\ud800", b"\xff\xfe", "a\nb", "\u202egnp", "\x1b[2J", "x" * 257])
+def test_labels_that_cannot_be_shown_are_faults_and_no_classes(tmp_path: Path, odd: str | bytes) -> None:
+    sound = b"ok" if isinstance(odd, bytes) else "ok"
+    np.savez(tmp_path / "a.npz", x=X, y=np.array([odd, sound, odd, sound]))
+    report, _ = check(tmp_path / "a.npz")
+    assert faults(report) >= {("bad_label", "item 0"), ("bad_label", "item 2")}
+    assert list(report.classes) == ["ok"]
+    json.dumps(report.to_dict(), ensure_ascii=False).encode()
+
+
+def test_labels_are_held_to_the_same_in_tables_and_folders(tmp_path: Path) -> None:
+    report, _ = check(write_csv(tmp_path / "a.csv", [*SOUND_ROWS, [1, 2, "a\nb"]]))
+    assert faults(report) == {("bad_label", "row 6, column label")}
+    report, _ = check(write_zip(tmp_path / "a.zip", [*two_classes(), ("a\nb/1.png", some_png(5)), ("c\td/", b"")]))
+    assert faults(report) == {("bad_label", "a\nb/1.png"), ("bad_label", "c\td/")}
+
+
 # --- Whole files ------------------------------------------------------------------------------------------------------
 
 
@@ -245,6 +361,23 @@ def test_files_that_are_not_what_they_ought_to_be(
     report, contents = check(tmp_path / "a", format)
     assert contents is None
     assert [fault.code for fault in report.faults] == [code]
+
+
+def test_classes_of_copies_are_faults(tmp_path: Path) -> None:
+    report, contents = check(
+        write_csv(tmp_path / "a.csv", [HEADER, *[[1, 2, "x"]] * 4, *[[3, 4, "y"]] * 4, *[[1, 2, "z"]]])
+    )
+    assert contents is None
+    assert faults(report) == {("too_few_distinct", "x"), ("too_few_distinct", "y"), ("class_too_small", "z")}
+    same = [(f"{label}/{n}.png", some_png(0)) for label in "ab" for n in range(3)]
+    report, contents = check(write_zip(tmp_path / "a.zip", [*same, *two_classes(), ("c/1.png", b"")]))
+    assert contents is None
+    assert faults(report) >= {("too_few_distinct", "a"), ("too_few_distinct", "b"), ("unreadable_image", "c/1.png")}
+
+
+def test_what_is_said_is_short_whatever_the_file_holds(tmp_path: Path) -> None:
+    report, _ = check(write_csv(tmp_path / "a.csv", [["x" * 100_000, "b"], [1, 2]]))
+    assert all(len(fault.message) <= LONGEST_TEXT for fault in report.faults)
 
 
 def test_the_digest_does_not_depend_on_order_or_container(tmp_path: Path) -> None:

@@ -57,6 +57,21 @@ def test_numbers_grow_over_whatever_is_there(tmp_path: Path) -> None:
     assert check.returncode == 0, check.stderr
 
 
+def test_a_folder_whose_number_no_version_can_have_is_passed_over(tmp_path: Path) -> None:
+    home = tmp_path / "repo" / "m"
+    for name in ("9" * 20, str(2**63), "٧", "3"):
+        (home / name).mkdir(parents=True)
+    assert publish(tmp_path / "repo", candidate(tmp_path / "files"), sound) == 4
+
+
+def test_after_the_last_number_nothing_is_published(tmp_path: Path) -> None:
+    home = tmp_path / "repo" / "m"
+    (home / str(2**63 - 1)).mkdir(parents=True)
+    with pytest.raises(BadArtifact, match="no number after"):
+        publish(tmp_path / "repo", candidate(tmp_path / "files"), sound)
+    assert versions(home) == [2**63 - 1]
+
+
 def test_a_number_taken_by_someone_who_knows_no_lock_is_passed_over(tmp_path: Path) -> None:
     home = tmp_path / "repo" / "m"
 

@@ -2,64 +2,91 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-import zlib
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from service.domain.artifact import InputKind
 from service.domain.dataset import DatasetFormat
 from training.data.contents import Contents, number_digests
 from training.data.findings import Findings
+from training.data.labels import label_problem
 
 LARGEST_TOTAL = 4 * 2**30
 """Bytes of all arrays together, unpacked: they are held in memory."""
+SUFFIX = ".npy"
 
 
 def read(path: Path, findings: Findings) -> Contents | None:
     """Look at every number; None when nothing usable could be read. Faults go to ``findings``."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            total = sum(info.file_size for info in archive.infolist())
-        if total > LARGEST_TOTAL:
-            findings.fault("too_large", f"unpacked, the arrays take {total} bytes; at most {LARGEST_TOTAL} are read")
-            return None
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: _array(file, name, findings) for name in ("x", "y") if name in file.files}
-            present = file.files
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        findings.fault("not_an_archive", f"this is not a readable NPZ file: {error}")
+    arrays = findings.attempt(partial(_arrays, path, findings), "not_an_archive", "this is not a readable NPZ file")
+    if arrays is None:
         return None
-    for name in ("x", "y"):
-        if name not in arrays:
-            have = ", ".join(present) or "none"
-            findings.fault("missing_array", f"there is no array {name!r}; the arrays are: {have}", name)
     x, y = arrays.get("x"), arrays.get("y")
-    labels = None if y is None else _labels(y, findings)
+    labels = None
+    if y is not None:
+        labels = findings.attempt(partial(_labels, y, findings), "unreadable_array", "the array cannot be read", "y")
     numbers = None if x is None else _numbers(x, findings)
     if x is not None and y is not None and x.ndim and y.ndim and len(x) != len(y):
         findings.fault("length_mismatch", f"x holds {len(x)} items but y holds {len(y)} labels", "y")
-    if labels is not None:
-        for label in labels:
-            findings.saw(label)
-        if not labels and not findings.fault_count:
-            findings.fault("empty_file", "the arrays hold no items")
+    if labels == () and not findings.fault_count:
+        findings.fault("empty_file", "the arrays hold no items")
     if labels is None or numbers is None or findings.fault_count:
         return None
     return Contents(DatasetFormat.NPZ, InputKind.VECTOR, path, labels, number_digests(numbers), numbers=numbers)
 
 
-def _array(file: Any, name: str, findings: Findings) -> NDArray[Any] | None:
-    try:
-        array: NDArray[Any] = file[name]
-    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+def _arrays(path: Path, findings: Findings) -> dict[str, NDArray[Any] | None]:
+    """``x`` and ``y`` as far as they are there, None for what cannot be read; the faults are told."""
+    arrays: dict[str, NDArray[Any] | None] = {}
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename.removesuffix(SUFFIX): info for info in archive.infolist()}
+        total = sum(info.file_size for info in members.values())
+        if total > LARGEST_TOTAL:
+            findings.fault("too_large", f"unpacked, the arrays take {total} bytes; at most {LARGEST_TOTAL} are read")
+            return arrays
+        for name in ("x", "y"):
+            if name in members:
+                one = partial(_array, archive, members[name])
+                arrays[name] = findings.attempt(one, "unreadable_array", "the array cannot be read", name)
+            else:
+                have = ", ".join(members) or "none"
+                findings.fault("missing_array", f"there is no array {name!r}; the arrays are: {have}", name)
+    return arrays
+
+
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    """One array. Raises: whatever its bytes make numpy and zipfile raise, and ValueError."""
+    with archive.open(info) as stream:
+        _hold_claim(stream, info.file_size)
+    with archive.open(info) as stream:
         # numpy refuses arrays of Python objects here, since reading them would run code.
-        findings.fault("unreadable_array", f"the array cannot be read: {error}", name)
-        return None
+        array: NDArray[Any] = npy.read_array(stream, allow_pickle=False)
     return array
+
+
+def _hold_claim(stream: IO[bytes], size: int) -> None:
+    """Hold what the header claims against the bytes there are, before memory is made ready for it.
+
+    Raises:
+        ValueError: there is no header, or it claims more, or less than nothing.
+    """
+    version = npy.read_magic(stream)
+    headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    if version not in headers:
+        raise ValueError(f"its header is of version {'.'.join(map(str, version))}, which plain arrays do not need")
+    shape, _, dtype = headers[version](stream)
+    claimed, present = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, and reading those would run code")
+    if min(shape, default=0) < 0 or not dtype.itemsize or claimed > present:
+        raise ValueError(f"its header claims {list(shape)} of {dtype}, {claimed} bytes, where {present} are")
 
 
 def _labels(y: NDArray[Any], findings: Findings) -> tuple[str, ...] | None:
@@ -72,12 +99,24 @@ def _labels(y: NDArray[Any], findings: Findings) -> tuple[str, ...] | None:
     if y.dtype.kind == "b":
         y = y.astype(np.int64)
     labels = []
-    for item, value in enumerate(y.tolist()):
-        label = value.decode("utf-8", "replace").strip() if isinstance(value, bytes) else str(value).strip()
-        if not label:
-            findings.fault("empty_label", "the label is empty", f"item {item}")
+    for item in range(len(y)):
+        place = f"item {item}"
+        label = findings.attempt(partial(_label, y, item), "bad_label", "the label is no text", place)
+        if label is None:
+            continue
+        problem = label_problem(label)
+        if problem is None:
+            findings.saw(label)
+        else:
+            findings.fault("bad_label" if label else "empty_label", problem, place)
         labels.append(label)
     return tuple(labels)
+
+
+def _label(y: NDArray[Any], item: int) -> str:
+    """The text of one label. Raises: ValueError: its bytes are none."""
+    value = y[item].item()
+    return (value.decode() if isinstance(value, bytes) else str(value)).strip()
 
 
 def _numbers(x: NDArray[Any], findings: Findings) -> NDArray[np.float32] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,10 @@ import numpy as np
 from service.domain.dataset import DatasetFormat, DatasetReport
 from training.data import arrays, image_archive, table
 from training.data.contents import Contents, dataset_digest, in_label_order
-from training.data.findings import Findings
+from training.data.findings import TOO_LARGE, Findings
 
 LEAST_ITEMS = 2
-"""Of each class: one to learn from, one to be judged on."""
+"""Of each class, and different ones: one to learn from, one to be judged on. Copies cannot be divided."""
 IMBALANCE = 3.0
 TEST_SHARE = 0.2
 LEAST_TEST = 100
@@ -43,10 +44,10 @@ def check(
         findings.fault("empty_file", "the file is empty")
     else:
         format = format or guess_format(path, head)
-        contents = _read(path, format, label_column, findings)
-    _check_classes(findings)
-    if contents is not None and not findings.fault_count:
-        _look_for_oddities(contents, findings)
+        try:
+            contents = _look(path, format, label_column, findings)
+        except MemoryError:
+            findings.fault("too_large", TOO_LARGE)
     good = contents if not findings.fault_count else None
     report = DatasetReport(
         format=format,
@@ -58,7 +59,7 @@ def check(
         digest=dataset_digest(good.kind, good.columns, good.labels, good.digests) if good else None,
         faults=tuple(findings.faults),
         fault_count=findings.fault_count,
-        warnings=tuple(findings.warnings),
+        warnings=findings.warnings(),
     )
     return report, good
 
@@ -66,11 +67,8 @@ def check(
 def guess_format(path: Path, head: bytes) -> DatasetFormat | None:
     """The format, from the first bytes and an archive's directory, never from the name; None if it is none of ours."""
     if head.startswith(b"PK"):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = [info.filename for info in archive.infolist() if not info.is_dir()]
-        except zipfile.BadZipFile:
-            return DatasetFormat.ZIP
+        # What is wrong with an archive that cannot be listed, its reader will find again and say.
+        names = Findings().attempt(partial(_file_names, path), "not_an_archive", "this cannot be listed")
         return DatasetFormat.NPZ if names and all(name.endswith(".npy") for name in names) else DatasetFormat.ZIP
     if b"\x00" in head:
         return None
@@ -81,6 +79,21 @@ def guess_format(path: Path, head: bytes) -> DatasetFormat | None:
         if error.start < len(head) - 8:
             return None
     return DatasetFormat.CSV
+
+
+def _file_names(path: Path) -> list[str]:
+    with zipfile.ZipFile(path) as archive:
+        return [info.filename for info in archive.infolist() if not info.is_dir()]
+
+
+def _look(path: Path, format: DatasetFormat | None, label_column: str | None, findings: Findings) -> Contents | None:
+    contents = _read(path, format, label_column, findings)
+    _check_classes(findings)
+    if contents is not None:
+        _check_copies(contents, findings)
+        if not findings.fault_count:
+            _look_for_oddities(contents, findings)
+    return contents
 
 
 def _read(path: Path, format: DatasetFormat | None, label_column: str | None, findings: Findings) -> Contents | None:
@@ -117,6 +130,22 @@ def _check_classes(findings: Findings) -> None:
             "small_test",
             f"about {test_items} items will be sealed for the test; below {LEAST_TEST} small differences are chance",
         )
+
+
+def _check_copies(contents: Contents, findings: Findings) -> None:
+    """Classes with items enough of which too few are different; what a broken item would have been is not guessed."""
+    distinct: dict[str, set[str]] = {}
+    for digest, label in zip(contents.digests, contents.labels, strict=True):
+        distinct.setdefault(label, set()).add(digest)
+    readable = Counter(contents.labels)
+    for label in in_label_order(distinct):
+        items = findings.counts[label]
+        if items == readable[label] >= LEAST_ITEMS > len(distinct[label]):
+            findings.fault(
+                "too_few_distinct",
+                f"the {items} items of class {label!r} are copies of one; at least {LEAST_ITEMS} different are needed",
+                label,
+            )
 
 
 def _warn_of_similar_labels(findings: Findings) -> None:

@@ -10,8 +10,8 @@ import hashlib
 import io
 import warnings
 import zipfile
-import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from PIL import Image, UnidentifiedImageError
@@ -20,6 +20,7 @@ from service.domain.artifact import InputKind
 from service.domain.dataset import DatasetFormat
 from training.data.contents import Contents
 from training.data.findings import Findings
+from training.data.labels import label_problem
 
 LARGEST_ITEM = 64 * 2**20
 """Bytes of one image file."""
@@ -29,6 +30,8 @@ MOST_PIXELS = 50_000_000
 """Of one image; more is a decompression bomb or a mistake."""
 MOST_ENTRIES = 1_000_000
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+FORMATS = frozenset({"PNG", "JPEG", "MPO"})
+"""As Pillow calls them; MPO is a JPEG with more pictures after the first, as telephones take them."""
 CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 """What desktop systems leave in archives, lower case."""
 ENCRYPTED = 0x1
@@ -45,12 +48,11 @@ class Entry:
 
 def read(path: Path, findings: Findings) -> Contents | None:
     """Look at every image; None when nothing usable could be read. Faults go to ``findings``."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _read(archive, path, findings)
-    except zipfile.BadZipFile as error:
-        findings.fault("not_an_archive", f"this is not a readable zip archive: {error}")
-    return None
+    opened = findings.attempt(partial(zipfile.ZipFile, path), "not_an_archive", "this is not a readable zip archive")
+    if opened is None:
+        return None
+    with opened as archive:
+        return _read(archive, path, findings)
 
 
 def _read(archive: zipfile.ZipFile, path: Path, findings: Findings) -> Contents | None:
@@ -108,7 +110,10 @@ def _label(entry: Entry, depth: int, findings: Findings) -> str | None:
         return None
     inner = entry.parts[depth:]
     if len(inner) == 2:
-        return inner[0]
+        problem = label_problem(inner[0])
+        if problem is not None:
+            findings.fault("bad_label", problem, place)
+        return inner[0] if problem is None else None
     if len(inner) > 2:
         findings.fault(
             "nested_folder", "this lies in a folder inside a class folder; put it into a class folder", place
@@ -131,24 +136,30 @@ def _digest(archive: zipfile.ZipFile, entry: Entry, label: str, findings: Findin
     if entry.info.flag_bits & ENCRYPTED:
         findings.fault("encrypted", "this file is encrypted", place)
         return None
-    try:
-        with archive.open(entry.info) as stream:
-            data = stream.read(LARGEST_ITEM + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-        findings.fault("unreadable_entry", f"this file cannot be unpacked: {error}", place)
+    data = findings.attempt(
+        partial(_unpacked, archive, entry.info), "unreadable_entry", "this file cannot be unpacked", place
+    )
+    if data is None:
         return None
     if len(data) > LARGEST_ITEM:
         findings.fault("too_large", f"this file is larger than {LARGEST_ITEM} bytes", place)
         return None
-    problem = _image_problem(data, named_as_image=_is_image_name(entry))
+    before = findings.fault_count
+    look = partial(_image_problem, data, named_as_image=_is_image_name(entry))
+    problem = findings.attempt(look, "unreadable_image", "this image cannot be decoded", place)
     if problem is not None:
         findings.fault(*problem, place)
-        return None
-    return hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(data).hexdigest() if findings.fault_count == before else None
+
+
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """A file's bytes, but no more than show that it is too large."""
+    with archive.open(info) as stream:
+        return stream.read(LARGEST_ITEM + 1)
 
 
 def _image_problem(data: bytes, *, named_as_image: bool) -> tuple[str, str] | None:
-    """Decode an image in full: None, or a code and what is wrong."""
+    """Decode an image in full: None, or a code and what is wrong. Raises: whatever its bytes make Pillow raise."""
     if not data:
         return "unreadable_image", "this file is empty"
     try:
@@ -156,10 +167,12 @@ def _image_problem(data: bytes, *, named_as_image: bool) -> tuple[str, str] | No
             # Pillow warns about large images; the limit here is ours, and is a fault.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
-                if image.format not in {"PNG", "JPEG"}:
+                if image.format not in FORMATS:
                     return "unsupported_file", f"this is a {image.format} file; only PNG and JPEG images are read"
                 if image.width * image.height > MOST_PIXELS:
                     return "too_many_pixels", f"this image has {image.width} x {image.height} pixels"
+                if image.mode == "CMYK":
+                    return "unsupported_colours", "this image is in CMYK colours, made for print; save it as RGB"
                 image.load()
     except UnidentifiedImageError:
         if named_as_image:
@@ -167,8 +180,6 @@ def _image_problem(data: bytes, *, named_as_image: bool) -> tuple[str, str] | No
         return "unsupported_file", "only PNG and JPEG images belong in a class folder"
     except Image.DecompressionBombError as error:
         return "too_many_pixels", str(error)
-    except (OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
-        return "unreadable_image", f"this image cannot be decoded: {error}"
     return None
 
 
@@ -177,4 +188,8 @@ def _count_empty_folders(directory: list[zipfile.ZipInfo], depth: int, findings:
     for info in directory:
         parts = PurePosixPath(info.filename).parts
         if info.is_dir() and len(parts) == depth + 1 and not _is_clutter(parts):
-            findings.counts.setdefault(parts[depth], 0)
+            problem = label_problem(parts[depth])
+            if problem is None:
+                findings.counts.setdefault(parts[depth], 0)
+            else:
+                findings.fault("bad_label", problem, info.filename)

@@ -8,15 +8,17 @@ from __future__ import annotations
 import csv
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.domain.artifact import InputKind
 from service.domain.dataset import DatasetFormat
 from training.data.contents import Contents, number_digests
 from training.data.findings import Findings
+from training.data.labels import label_problem
 
 LABEL_COLUMN = "label"
 LARGEST_FLOAT = float(np.finfo(np.float32).max)
@@ -42,7 +44,8 @@ def _read(reader: Iterator[list[str]], path: Path, label_column: str, findings: 
     columns = tuple(header[:at] + header[at + 1 :])
     findings.kind, findings.shape, findings.columns = InputKind.VECTOR, (len(columns),), columns
     labels: list[str] = []
-    values = array("d")
+    values = array("f")
+    names: dict[str, str] = {}
     for row, cells in enumerate(reader, start=2):
         if not any(cell.strip() for cell in cells):
             continue
@@ -50,25 +53,31 @@ def _read(reader: Iterator[list[str]], path: Path, label_column: str, findings: 
             findings.fault("ragged_row", f"this row has {len(cells)} cells, the header has {len(header)}", f"row {row}")
             continue
         label = cells[at].strip()
-        if label:
+        problem = label_problem(label)
+        if problem is None:
             findings.saw(label)
         else:
-            findings.fault("empty_label", "the label is empty", f"row {row}, column {label_column}")
-        labels.append(label)
-        for name, cell in zip(columns, cells[:at] + cells[at + 1 :], strict=True):
-            values.append(_number(cell, f"row {row}, column {name}", findings))
+            findings.fault("bad_label" if label else "empty_label", problem, f"row {row}, column {label_column}")
+        del cells[at]
+        numbers = _numbers(cells)
+        if numbers is None:
+            for name, cell in zip(columns, cells, strict=True):
+                _tell_fault(cell, row, name, findings)
+        elif not findings.fault_count:  # nothing is kept of a file that cannot be used
+            labels.append(names.setdefault(label, label))
+            values.frombytes(numbers.tobytes())
     if not labels and not findings.fault_count:
         findings.fault("empty_file", "there is a header but no rows")
     if findings.fault_count:
         return None
-    numbers = np.asarray(values, dtype=np.float32).reshape(len(labels), len(columns))
+    whole = np.frombuffer(values, dtype=np.float32).reshape(len(labels), len(columns))
     return Contents(
         DatasetFormat.CSV,
         InputKind.VECTOR,
         path,
         tuple(labels),
-        number_digests(numbers),
-        numbers=numbers,
+        number_digests(whole),
+        numbers=whole,
         columns=columns,
     )
 
@@ -98,20 +107,28 @@ def _usable_header(header: list[str], label_column: str, findings: Findings) -> 
     return findings.fault_count == before
 
 
-def _number(cell: str, place: str, findings: Findings) -> float:
-    """The cell's number; NaN, and a fault, when it has none that float32 can hold."""
-    text = cell.strip()
-    if not text:
-        findings.fault("empty_cell", "the cell is empty", place)
-        return math.nan
+def _numbers(cells: Sequence[str]) -> NDArray[np.float32] | None:
+    """The numbers of a row; None when a cell has none that float32 can hold."""
     try:
         # Python reads "1_000" as a number; no spreadsheet does.
+        exact = np.array([float(cell.replace("_", "?")) for cell in cells])
+    except ValueError:
+        return None
+    return exact.astype(np.float32) if (np.abs(exact) <= LARGEST_FLOAT).all() else None
+
+
+def _tell_fault(cell: str, row: int, column: str, findings: Findings) -> None:
+    """Say what is wrong with a cell, if anything is."""
+    text, place = cell.strip(), f"row {row}, column {column}"
+    if not text:
+        findings.fault("empty_cell", "the cell is empty", place)
+        return
+    try:
         value = float(text.replace("_", "?"))
     except ValueError:
         findings.fault("not_a_number", f"{text[:40]!r} is not a number", place)
-        return math.nan
+        return
     if not math.isfinite(value):
         findings.fault("not_finite", f"{text[:40]} is not a finite number", place)
     elif abs(value) > LARGEST_FLOAT:
         findings.fault("not_finite", f"{text[:40]} is too large for float32", place)
-    return value

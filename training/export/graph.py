@@ -62,9 +62,20 @@ def decode_images(encoded: Any, spec: InputSpec) -> Any:
     def decode_one(data: Any) -> Any:
         image = tf.io.decode_image(data, channels=channels, expand_animations=False)
         image.set_shape([None, None, channels])
-        return tf.image.resize_with_pad(tf.cast(image, tf.float32), height, width)
+        return tf.image.resize_with_pad(_no_thinner(tf.cast(image, tf.float32), height, width), height, width)
 
     return tf.map_fn(decode_one, encoded, fn_output_signature=tf.TensorSpec(spec.shape, tf.float32))
+
+
+def _no_thinner(image: Any, height: int, width: int) -> Any:
+    """The image, with a border where it is so thin that nothing of it would be left at this height and width."""
+    import tensorflow as tf
+
+    high, wide = tf.shape(image)[0], tf.shape(image)[1]
+    missing_rows = tf.maximum((wide + width - 1) // width - high, 0)
+    missing_columns = tf.maximum((high + height - 1) // height - wide, 0)
+    borders = [(missing // 2, missing - missing // 2) for missing in (missing_rows, missing_columns)]
+    return tf.pad(image, [*borders, (0, 0)])
 
 
 def numbers_spec(spec: InputSpec) -> Any:

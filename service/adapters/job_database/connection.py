@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from service.domain.errors import InvalidInput, NotReady
 
@@ -38,12 +40,15 @@ def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]
     """One transaction, committed at the end of the block and rolled back if that raises.
 
     Raises:
-        NotReady: the database does not answer.
+        NotReady: the database does not answer, or is damaged.
+        IntegrityError: what was written is there already.
     """
     try:
         with engine.connect() as connection, connection.execution_options(**{_WRITES: writes}).begin():
             yield connection
-    except (OperationalError, InterfaceError) as error:
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
         raise NotReady(f"the job database does not answer: {error.orig}") from error
 
 
@@ -53,10 +58,25 @@ def _set_up(connection: Any, _: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    # The switch is made once in a database's life, needs it alone for a moment, and is the one statement that does not
+    # heed the busy timeout: whoever comes second is told at once that the database is locked.
+    give_up = time.monotonic() + BUSY_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Engine, func, insert, inspect, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from service.adapters.job_database.connection import opened, transaction
@@ -23,11 +23,17 @@ from service.adapters.job_database.tables import (
     result_columns,
 )
 from service.domain.dataset import Dataset
-from service.domain.errors import Conflict, DatasetNotFound, JobNotFound
+from service.domain.errors import Conflict, DatasetNotFound, JobNotFound, NotReady
 from service.domain.jobs import Job, JobEvent, JobState, Move
 
 _ACTIVE = [str(state) for state in JobState if state.active]
 _ENDED = [str(state) for state in JobState if state.terminal]
+
+
+class UnusableDatabase(NotReady, OSError):
+    """The database cannot be worked with as it is; the text says which one, and what to do. An ``OSError`` as well,
+    because a service that is only starting cannot go on without what its disk should hold.
+    """
 
 
 class JobDatabase:
@@ -38,11 +44,17 @@ class JobDatabase:
 
         Raises:
             InvalidInput: the URL is no database's.
-            NotReady: it does not answer.
+            UnusableDatabase: it does not answer, is damaged, or is of another version of Graft.
         """
         self._engine = opened(url)
-        with transaction(self._engine, writes=True) as connection:
-            METADATA.create_all(connection)
+        try:
+            with transaction(self._engine, writes=True) as connection:
+                METADATA.create_all(connection)
+                missing = _missing_columns(connection)
+        except NotReady as error:
+            raise _unusable(self._engine, str(error)) from error
+        if missing:
+            raise _unusable(self._engine, f"it is of another version of Graft and has no {', '.join(missing)}")
 
     def close(self) -> None:
         """Close its connections."""
@@ -61,6 +73,13 @@ class JobDatabase:
                 return dataset
         except IntegrityError:  # another writer's came between; SQLite's cannot
             return self.dataset(dataset.id)
+
+    def replace_dataset(self, dataset: Dataset, lost_file: str) -> Dataset:
+        """As the port says."""
+        lost = (datasets.c.id == dataset.id, datasets.c.file == lost_file)
+        with transaction(self._engine, writes=True) as connection:
+            connection.execute(update(datasets).where(*lost).values(dataset_row(dataset)))
+        return self.add_dataset(dataset)
 
     def dataset(self, dataset_id: str) -> Dataset:
         """As the port says."""
@@ -134,11 +153,19 @@ class JobDatabase:
             _one_job(connection, job_id)
             return [as_event(row) for row in connection.execute(query.order_by(events.c.seq).limit(limit)).mappings()]
 
+    def last_seq(self, job_id: str) -> int:
+        """As the port says."""
+        with transaction(self._engine) as connection:
+            seq = connection.execute(select(jobs.c.last_seq).where(jobs.c.id == job_id)).scalar()
+        if seq is None:
+            raise JobNotFound(f"there is no job {job_id}")
+        return int(seq)
+
     def claim(self, owner: str, now: float) -> Job | None:
         """As the port says."""
         oldest = (
             select(jobs.c.id)
-            .where(jobs.c.state == str(JobState.QUEUED))
+            .where(jobs.c.state == str(JobState.QUEUED), or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now))
             .order_by(jobs.c.created, jobs.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -152,6 +179,7 @@ class JobDatabase:
                 heartbeat=now,
                 started=func.coalesce(jobs.c.started, now),
                 attempt=jobs.c.attempt + 1,
+                not_before=None,
             )
             .returning(*jobs.c)
         )
@@ -215,11 +243,33 @@ class JobDatabase:
                 _append(connection, event)
             return _one_job(connection, job_id)
 
+    def counts(self) -> Mapping[JobState, int]:
+        """As the port says."""
+        query = select(jobs.c.state, func.count()).where(jobs.c.state.not_in(_ENDED)).group_by(jobs.c.state)
+        with transaction(self._engine) as connection:
+            return {JobState(state): count for state, count in connection.execute(query)}
+
     def lost(self, stale_before: float) -> Sequence[Job]:
         """As the port says."""
         query = select(jobs).where(jobs.c.state.in_(_ACTIVE), _unheard(stale_before)).order_by(jobs.c.created)
         with transaction(self._engine) as connection:
             return [as_job(row) for row in connection.execute(query).mappings()]
+
+
+def _missing_columns(connection: Connection) -> Sequence[str]:
+    looking = inspect(connection)
+    return [
+        f"{table.name}.{name}"
+        for table in METADATA.sorted_tables
+        for name in sorted({*table.columns.keys()} - {column["name"] for column in looking.get_columns(table.name)})
+    ]
+
+
+def _unusable(engine: Engine, why: str) -> UnusableDatabase:
+    engine.dispose()
+    place = engine.url.database if engine.dialect.name == "sqlite" else engine.url.render_as_string()
+    advice = "restore it from a copy, or move it away to begin anew"
+    return UnusableDatabase(f"the job database {place} cannot be used: {why}; {advice}")
 
 
 def _one_dataset(connection: Connection, dataset_id: str, *, lock: bool = False) -> Dataset | None:

@@ -7,7 +7,9 @@ statuses in ``errors``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import errno
+import logging
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,9 +37,10 @@ from service.adapters.rest.tuning_answers import (
 from service.adapters.rest.uploads import receive_form
 from service.application.tuning import Tuning
 from service.domain.dataset import DatasetFormat
-from service.domain.errors import InvalidInput
+from service.domain.errors import InvalidInput, NotReady
 from service.domain.jobs import JobState
 
+log = logging.getLogger(__name__)
 LARGEST_ORDER = 256 * 1024
 DATA_FIELDS = {
     "file": {"type": "string", "format": "binary", "description": "A zip of one folder a class, a CSV, or an NPZ"},
@@ -109,8 +112,16 @@ def _requests(tuning: Tuning, most_bytes: int) -> APIRouter:
     )
     async def tune(base: str, request: Request, response: Response, idempotency_key: Key = None) -> JobAnswer:
         """The upload and the job in one call. When the job has succeeded the head's new version goes live by itself."""
+        tuning.jobs.base(base)
+
+        def check(fields: Mapping[str, str]) -> None:
+            # What comes before the file is looked at before it, so that nobody sends one for nothing.
+            if "head" in fields:
+                tuning.jobs.base_for(fields["head"], base, _recipe(fields.get("recipe")) or {})
+
         async with _incoming(tuning) as file:
-            form = await receive_form(request, file, known=("format", "label", "head", "recipe"), most_bytes=most_bytes)
+            known = ("format", "label", "head", "recipe")
+            form = await receive_form(request, file, known=known, most_bytes=most_bytes, before_file=check)
             tuned = tuning.tune(
                 file,
                 form.filename,
@@ -191,12 +202,23 @@ def _jobs(tuning: Tuning, beat_s: float) -> APIRouter:
 
 @asynccontextmanager
 async def _incoming(tuning: Tuning) -> AsyncIterator[Path]:
+    """A file for an upload, gone after the block unless it was accepted.
+
+    Raises:
+        NotReady: there is no room for it; otherwise what the block raises.
+    """
     incoming = tuning.datasets.incoming()
-    file = await asyncio.to_thread(incoming.__enter__)
     try:
-        yield file
-    finally:
-        await asyncio.to_thread(incoming.__exit__, None, None, None)
+        file = await asyncio.to_thread(incoming.__enter__)
+        try:
+            yield file
+        finally:
+            await asyncio.to_thread(incoming.__exit__, None, None, None)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        log.warning("no room for an upload: %s", error, extra={"action": "receive_upload"})
+        raise NotReady("there is no room left for the upload where this server keeps its data") from error
 
 
 def _options(fields: dict[str, str]) -> dict[str, str]:

@@ -88,6 +88,8 @@ class JobAnswer(BaseModel):
     recipe: dict[str, Any] | None = Field(description="As asked for, until the trainer has resolved every auto in it")
     error: dict[str, Any] | None = Field(description="code, message and details of a failed job")
     attempt: int
+    crashes: int = Field(description="Crashes in a row, without a further phase finished between them")
+    not_before: Time | None = Field(description="When a job that crashed and waits in the queue may run again")
     cancel_requested: bool
     created: Time
     started: Time | None
@@ -153,6 +155,8 @@ def job_answer(job: Job) -> JobAnswer:
         recipe=_plain(job.request.recipe if job.recipe is None else job.recipe),
         error=_plain(job.error),
         attempt=job.attempt,
+        crashes=job.crashes,
+        not_before=_time(job.not_before) if job.not_before is not None else None,
         cancel_requested=job.cancel_requested,
         created=_time(job.created),
         started=_time(job.started) if job.started is not None else None,

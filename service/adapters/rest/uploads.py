@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -42,8 +42,16 @@ class Form:
         return self.fields[name]
 
 
-async def receive_form(request: Request, into: Path, *, known: Collection[str], most_bytes: int) -> Form:
-    """Receive a form: its part ``file`` into a file, and any of the ``known`` fields, each once.
+async def receive_form(
+    request: Request,
+    into: Path,
+    *,
+    known: Collection[str],
+    most_bytes: int,
+    before_file: Callable[[Mapping[str, str]], None] = lambda _: None,
+) -> Form:
+    """Receive a form: its part ``file`` into a file, and any of the ``known`` fields, each once. ``before_file`` is
+    shown the fields that came before the file when that begins, and refuses them by raising.
 
     Raises:
         InvalidInput: it is not such a form, or the client left before it was whole.
@@ -52,7 +60,7 @@ async def receive_form(request: Request, into: Path, *, known: Collection[str], 
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and len(announced) < 20 and int(announced) > most_bytes + FRAMING:
         raise _too_large(most_bytes)
-    reader = _FormReader(_boundary(request), known, most_bytes)
+    reader = _FormReader(_boundary(request), known, most_bytes, before_file)
     with await asyncio.to_thread(into.open, "wb") as file:
         try:
             async for chunk in request.stream():
@@ -88,11 +96,18 @@ def _too_large(most_bytes: int) -> UploadTooLarge:
 class _FormReader:
     """Follows the parser from part to part. ``pending`` are the file's bytes that are not on the disk yet."""
 
-    def __init__(self, boundary: bytes, known: Collection[str], most_bytes: int) -> None:
+    def __init__(
+        self,
+        boundary: bytes,
+        known: Collection[str],
+        most_bytes: int,
+        before_file: Callable[[Mapping[str, str]], None],
+    ) -> None:
         self.pending = bytearray()
         self._form = Form()
         self._known = known
         self._most_bytes = most_bytes
+        self._before_file = before_file
         self._file_bytes = 0
         self._framing = 0
         self._has_file = False
@@ -164,6 +179,7 @@ class _FormReader:
             if self._has_file:
                 raise InvalidInput("the form has more than one file; one dataset is one file")
             self._has_file = True
+            self._before_file(self._form.fields)
             self._form.filename = options.get(b"filename", b"").decode(errors="replace")
         elif self._name not in self._known:
             raise InvalidInput(f"the form has a field {self._name[:80]!r}, which is unknown here{self._meant()}")

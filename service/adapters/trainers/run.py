@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from service.adapters.trainers import groups
@@ -45,24 +46,26 @@ class ProcessRun:
         """
         # The pipes are our own and not the event loop's: so the child's end is seen when it ends, and not when the last
         # process closes its output.
-        child_in, stdin = os.pipe()
-        stdout, child_out = os.pipe()
         reader = asyncio.StreamReader(limit=CHUNK)
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(stdout, "rb", buffering=0)
-        )
-        log_end = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
+        with ExitStack() as ours, ExitStack() as the_childs:
+            child_in, stdin = os.pipe()
+            the_childs.callback(os.close, child_in)
+            ours.callback(os.close, stdin)
+            stdout, child_out = os.pipe()
+            the_childs.callback(os.close, child_out)
+            with ExitStack() as nobodys:
+                reading = nobodys.enter_context(os.fdopen(stdout, "rb", buffering=0))
+                log_end = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                the_childs.callback(os.close, log_end)
+                transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                    lambda: asyncio.StreamReaderProtocol(reader), reading
+                )
+                nobodys.pop_all()  # it is the transport's from here on, and must not be closed beside it
+            ours.callback(transport.close)
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=child_in, stdout=child_out, stderr=log_end, start_new_session=True
             )
-        except BaseException:
-            os.close(stdin)
-            transport.close()
-            raise
-        finally:
-            for descriptor in (child_in, child_out, log_end):
-                os.close(descriptor)
+            ours.pop_all()
         groups.be_nice(process.pid)
         return cls(process, stdin, reader, transport, log)
 

@@ -45,8 +45,8 @@ class Datasets:
         options: Mapping[str, str] | None = None,
         fits: InputSpec | None = None,
     ) -> Dataset:
-        """Check an ``incoming`` file and keep it; the same content again is the dataset there is already. With
-        ``fits`` it must also be what a base takes.
+        """Check an ``incoming`` file and keep it; the same content again is the dataset there is already, unless the
+        file of that is gone: then it is mended. With ``fits`` it must also be what a base takes.
 
         Raises:
             InvalidInput: no such format or option.
@@ -105,6 +105,9 @@ class Datasets:
     def _keep(self, file: Path, dataset: Dataset) -> Dataset:
         self._files.keep(file, dataset.file)
         stored = self._ledger.store.add_dataset(dataset)
+        if stored.file != dataset.file and not self._files.path(stored.file).exists():
+            log.warning("the file of dataset %s is gone; the upload takes its place", stored.id)
+            stored = self._ledger.store.replace_dataset(dataset, stored.file)
         if stored.file != dataset.file:
             self._files.discard(dataset.file)
         return stored

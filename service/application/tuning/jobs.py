@@ -15,6 +15,7 @@ from typing import Any
 from service.application.ports import LiveModels, Trainer
 from service.application.tuning.datasets import Datasets
 from service.application.tuning.ledger import Ledger
+from service.application.tuning.lookout import Lookout
 from service.application.tuning.policy import TuningPolicy
 from service.domain.artifact import Manifest, ModelKind
 from service.domain.dataset import misfits
@@ -38,7 +39,7 @@ class Jobs:
         self._datasets = datasets
         self._trainer = trainer
         self._models = models
-        self._policy = policy
+        self._lookout = Lookout(ledger, policy.poll_s)
 
     def base_for(self, head: str, base: str, recipe: Mapping[str, Any]) -> Manifest:
         """What can be said of a request before its data is seen: the manifest of the base it would build on.
@@ -48,16 +49,24 @@ class Jobs:
             ModelNotFound: the base does not answer now.
             Conflict: the head's name is another model's.
         """
-        check_head_name(head)
+        self.check_head(head)
         _check_recipe(recipe)
+        return self.base(base)
+
+    def check_head(self, head: str) -> None:
+        """Raises: InvalidInput, a head cannot be called so; Conflict, another model is."""
+        check_head_name(head)
+        taken = self._models.listings(head)
+        if taken and not any(found.manifest and found.manifest.kind is ModelKind.HEAD for found in taken):
+            raise Conflict(f"there is a model {head} that is not a head; choose another name")
+
+    def base(self, base: str) -> Manifest:
+        """The manifest of a base that answers now. Raises: ModelNotFound, there is none; InvalidInput, it is a head."""
         listing = self._models.live_listing(base)
         if listing is None or listing.manifest is None:
             raise ModelNotFound(f"no base {base[:80]!r} made by Graft answers now")
         if listing.manifest.kind is not ModelKind.BASE:
             raise InvalidInput(f"{base} is a {listing.manifest.kind}; heads grow on a base")
-        taken = self._models.listings(head)
-        if taken and not any(found.manifest and found.manifest.kind is ModelKind.HEAD for found in taken):
-            raise Conflict(f"there is a model {head} that is not a head; choose another name")
         return listing.manifest
 
     async def submit(self, request: JobRequest, idempotency_key: str | None = None) -> Job:
@@ -122,7 +131,7 @@ class Jobs:
             JobNotFound: at the first step.
         """
         notices = self._ledger.notices
-        with notices.listening(id) as bell:
+        with self._lookout.watching(id) as bell:
             while not notices.closed:
                 try:
                     job = await self.get(id)
@@ -137,7 +146,7 @@ class Jobs:
                 if (page and page[-1].type in TERMINAL_EVENTS) or (not page and job.state.terminal):
                     return
                 if not page:
-                    await bell.wait(self._policy.poll_s)
+                    await bell.wait()
 
     async def cancel(self, id: str) -> Job:
         """Ask that a job not go on. A queued one is CANCELLED at once; one at work is so when its trainer and all that

@@ -63,6 +63,10 @@ class Ledger:
         """As ``JobStore.request_cancel``."""
         return await self._write(self._request_cancel(job_id))
 
+    async def count(self) -> None:
+        """Tell the observer how many jobs wait and run."""
+        self._observer.jobs_counted(await self.call(self.store.counts))
+
     async def close(self) -> None:
         """Finish the writes under way, and refuse what comes after."""
         await asyncio.gather(*self._writes, return_exceptions=True)

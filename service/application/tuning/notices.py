@@ -24,7 +24,7 @@ class Bell:
         """Wake the listener."""
         self._rung.set()
 
-    async def wait(self, at_most_s: float) -> None:
+    async def wait(self, at_most_s: float | None = None) -> None:
         """Wait for a ring, or for so long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(at_most_s):

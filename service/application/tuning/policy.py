@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,9 @@ class TuningPolicy:
     concurrency: int = 1
     """Trainers at work at once."""
     most_attempts: int = 5
-    """A job lost or crashed this often is given up."""
+    """A job lost or crashed this often in a row, without having finished a further phase, is given up."""
+    pauses_s: Sequence[float] = (1.0, 4.0, 15.0, 60.0)
+    """How long a job waits after its first crash in a row, its second, and so on; the last is for all that follow."""
     heartbeat_s: float = 1.0
     lost_after_s: float = 10.0
     """A job whose owner has not been heard of for so long is anyone's to take."""
@@ -27,6 +30,10 @@ class TuningPolicy:
     """How often to look at what other processes may have written; what this one writes is seen at once."""
     grace_s: float = 10.0
     """How long a trainer may take to end when asked, before it is made to."""
+    silence_s: float = 600.0
+    """A trainer that has said nothing for so long hangs, and is stopped: the job runs again as after a crash. Generous,
+    because a trainer gives way to serving and may get next to no time for long.
+    """
     progress_s: float = 0.25
     """Progress is stored no more often than this."""
     base_wait_s: float = 60.0

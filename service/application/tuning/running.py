@@ -18,7 +18,7 @@ from service.application.tuning.datasets import Datasets
 from service.application.tuning.ledger import Ledger
 from service.application.tuning.policy import TuningPolicy
 from service.domain.errors import Conflict, DatasetNotFound, ModelFailed, NotReady
-from service.domain.jobs import Job, JobState, course, moved
+from service.domain.jobs import Job, JobState, Move, course, crashes_in_a_row, moved, tried_again
 from service.domain.progress import Failed, Finished, PhaseProgress, TrainerEvent, Warned
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ class Stop(Enum):
 
     CANCELLED = "a cancel was asked for"
     HANDED_BACK = "this service stops"
+    SILENT = "the trainer has said nothing for too long"
     LOST = "the job is not ours any more"
 
 
@@ -49,6 +50,7 @@ class RunningJob:
         self._why: Stop | None = None
         self._stopping = asyncio.Event()
         self._stored_progress = float("-inf")
+        self._heard_trainer = float("inf")
 
     def stop(self, why: Stop) -> None:
         """Have the trainer stopped. The first reason stands, except that a lost job is lost whatever came before."""
@@ -74,7 +76,9 @@ class RunningJob:
             await asyncio.gather(hold, return_exceptions=True)
 
     async def _hold(self) -> None:
-        """Renew this process's hold on the job until told not to; on the way, see cancels, and that the job is lost."""
+        """Renew this process's hold on the job until told not to; on the way, see cancels, that the job is lost, and
+        that its trainer hangs.
+        """
         clock, store = self._ledger.clock, self._ledger.store
         heard = clock.monotonic()
         with self._ledger.notices.listening(self._job.id) as bell:
@@ -91,6 +95,8 @@ class RunningJob:
                         self.stop(Stop.LOST)
                     elif held.cancel_requested:
                         self.stop(Stop.CANCELLED)
+                if clock.monotonic() - self._heard_trainer > self._policy.silence_s:
+                    self.stop(Stop.SILENT)
                 await bell.wait(self._policy.heartbeat_s)
 
     async def _train(self) -> None:
@@ -149,6 +155,7 @@ class RunningJob:
         )
 
     async def _see_through(self, run: TrainerRun, stopping: asyncio.Task[Any]) -> None:
+        self._heard_trainer = self._ledger.clock.monotonic()
         following = asyncio.create_task(self._follow(run))
         await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if self._stopping.is_set():
@@ -165,6 +172,7 @@ class RunningJob:
 
     async def _follow(self, run: TrainerRun) -> None:
         async for event in run.events():
+            self._heard_trainer = self._ledger.clock.monotonic()
             try:
                 await self._heed(event)
             except NotReady as error:
@@ -219,15 +227,19 @@ class RunningJob:
             case Stop.HANDED_BACK, _:
                 message = "the service stops; the job goes on from its last finished phase when one starts"
                 await self._end(JobState.QUEUED, message, attempt=self._job.attempt - 1)
+            case Stop.SILENT, _:
+                await self._crashed(f"the trainer said nothing for {self._policy.silence_s:g} s and was stopped")
             case _:
-                await self._crashed()
+                await self._crashed("the trainer crashed")
 
-    async def _crashed(self) -> None:
+    async def _crashed(self, how: str) -> None:
         details = {**self._crash, "attempt": self._job.attempt}
-        if self._job.attempt < self._policy.most_attempts:
-            await self._end(JobState.QUEUED, "the trainer crashed; the job runs again", details)
+        crashes, now = crashes_in_a_row(self._job), self._ledger.clock.now()
+        if crashes < self._policy.most_attempts:
+            message = f"{how}; the job runs again"
+            await self._write(tried_again(self._job, now, self._policy.pauses_s, message, details))
         else:
-            message = f"the trainer crashed, for the last of {self._policy.most_attempts} times that it may"
+            message = f"{how}, {crashes} times in a row without finishing a further phase"
             await self._fail("trainer_crashed", message, details)
 
     async def _fail(self, code: str, message: str, details: Mapping[str, Any]) -> None:
@@ -235,7 +247,10 @@ class RunningJob:
         await self._end(JobState.FAILED, message, {"code": code}, error=error)
 
     async def _end(self, state: JobState, message: str, data: Mapping[str, Any] | None = None, **changes: Any) -> None:
-        move = moved(self._job, state, self._ledger.clock.now(), message, data=data, **changes)
+        await self._write(moved(self._job, state, self._ledger.clock.now(), message, data=data, **changes))
+
+    async def _write(self, move: Move) -> None:
+        """Store the job's last move in this process, as soon as the store answers."""
         while self._why is not Stop.LOST:
             try:
                 await self._ledger.move(move, owner=self._policy.owner)
@@ -249,6 +264,8 @@ class RunningJob:
         else:
             log.warning("job %s was lost", self._job.id, extra={"action": "lose_job", "job": self._job.id})
             return
-        log.info("job %s: %s", state, message, extra={"action": "end_job", "job": self._job.id, "state": str(state)})
+        state = move.job.state
+        extra = {"action": "end_job", "job": self._job.id, "state": str(state)}
+        log.info("job %s: %s", state, move.event.message, extra=extra)
         if state.terminal:
             await self._ledger.call(self._trainer.discard, self._job.id)

@@ -17,7 +17,7 @@ from service.application.tuning.notices import QUEUE
 from service.application.tuning.policy import TuningPolicy
 from service.application.tuning.running import RunningJob, Stop
 from service.domain.errors import Conflict, JobNotFound, ModelFailed, NotReady, ServiceError
-from service.domain.jobs import Job, JobState, moved
+from service.domain.jobs import Job, JobState, crashes_in_a_row, moved, tried_again
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Supervisor:
                     try:
                         await self._recover(self._ledger.clock.now() - patience)
                         await self._claim()
+                        await self._ledger.count()
                         patience = self._policy.lost_after_s
                     except NotReady as error:
                         log.warning("cannot look after jobs now: %s", error, extra={"action": "supervise"})
@@ -93,12 +94,14 @@ class Supervisor:
     async def _found_lost(self, job: Job, stale_before: float) -> None:
         now = self._ledger.clock.now()
         log.warning("found lost job %s", job.id, extra={"action": "recover_job", "job": job.id})
-        if job.attempt < self._policy.most_attempts or job.cancel_requested:
+        crashes = crashes_in_a_row(job)
+        if crashes < self._policy.most_attempts or job.cancel_requested:
             message = "its service was lost; the job goes on from its last finished phase"
-            move = moved(job, JobState.QUEUED, now, message, data={"attempt": job.attempt})
+            pauses_s = (0.0,) if job.cancel_requested else self._policy.pauses_s
+            move = tried_again(job, now, pauses_s, message, {"attempt": job.attempt})
         else:
             await self._trainer.reap(job.id)
-            message = f"the job was lost, for the last of {self._policy.most_attempts} times that it may"
+            message = f"the job was lost, {crashes} times in a row without finishing a further phase"
             error = {"code": "job_lost", "message": message, "details": {"attempt": job.attempt}}
             move = moved(job, JobState.FAILED, now, message, data={"code": "job_lost"}, error=error)
         await self._ledger.move(move, unheard_since=stale_before)
