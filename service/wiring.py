@@ -66,6 +66,8 @@ class Service:
         """
         self._settings = settings
         self._draining = False
+        self.abandoned = False
+        """Whether threads were left behind that nothing can end but the process's end."""
         if settings.discover:
             settings.repository.mkdir(parents=True, exist_ok=True)
         # Without tuning there is nothing to remember: no two such services are in each other's way.
@@ -182,13 +184,22 @@ class Service:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
-        await self._models.close()
-        self._lanes.close()
+        await self._free_models()
         self._database.close()
         self._state.release()
         if self._scratch:
             self._scratch.cleanup()
         log.info("stopped")
+
+    async def _free_models(self) -> None:
+        """Free what is loaded. A graph that never returns cannot be, and must not keep the process from ending."""
+        try:
+            async with asyncio.timeout(self._settings.shutdown_seconds):
+                await self._models.close()
+                await asyncio.to_thread(self._lanes.close)
+        except TimeoutError:
+            self.abandoned = True
+            log.warning("a graph still runs or loads after %.1f s; ending without it", self._settings.shutdown_seconds)
 
     async def _follow_readiness(self) -> None:
         """Let gRPC's health say what ``/readyz`` says."""
@@ -246,8 +257,23 @@ async def serve(settings: ServeSettings) -> None:
     rest, rpc = service.addresses
     print(f"graft serves {settings.source}: REST {rest}  gRPC {rpc}", flush=True)
     stop = asyncio.Event()
+
+    def asked_to_stop() -> None:
+        if stop.is_set():
+            log.warning("asked to stop again: ending at once")
+            _end_at_once()
+        stop.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, asked_to_stop)
     await service.run(stop)
+    if service.abandoned:
+        _end_at_once()
+
+
+def _end_at_once() -> None:
+    """End the process without waiting for its threads, which an orderly end would."""
+    logging.shutdown()
+    os._exit(1)

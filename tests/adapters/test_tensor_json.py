@@ -174,6 +174,12 @@ def test_the_first_row_that_is_not_like_the_first_is_named(rows: str, fault: str
     assert fault in refusal(f'{{"instances": {rows}}}')
 
 
+def test_a_fault_far_behind_is_said_to_be_there_and_not_looked_for() -> None:
+    rows = json.dumps([[0]] * 300_000 + [[0, 0]])
+    assert "element: 100000 of 'instances' list." in refusal(f'{{"instances": {rows}}}')
+    assert "a value after the first 200000 is not like" in refusal(f'{{"inputs": {rows}}}')
+
+
 def test_strings_are_text_or_base64() -> None:
     raw = bytes(range(256))
     encoded = base64.b64encode(raw).decode()

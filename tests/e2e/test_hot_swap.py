@@ -37,6 +37,17 @@ for version in range(1, count + 1):
     module = Scaled(version)
     tf.saved_model.save(module, f"{root}/{version}", signatures=module.scaled)
 """
+ENDLESS = """
+import sys, tensorflow as tf
+class Endless(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def endless(self, x):
+        more = lambda i: tf.reduce_max(x) > 100.0
+        tf.while_loop(more, lambda i: (i + 1,), (0,))
+        return {"y": x + tf.cast(tf.while_loop(more, lambda i: (i + 1,), (0,))[0], tf.float32)}
+module = Endless()
+tf.saved_model.save(module, sys.argv[1], signatures=module.endless)
+"""
 SLOW = """
 import sys, tensorflow as tf
 class Slow(tf.Module):
@@ -179,3 +190,30 @@ def test_sigterm_falls_from_readiness_first_and_finishes_what_was_accepted(
         thread.join()
     assert sorted(answers) == [("grpc", [3.0]), ("rest", {"predictions": [2.0]})]
     assert server.process.wait(60) == 0
+
+
+def test_a_graph_that_never_returns_does_not_keep_the_server_from_ending(
+    tmp_path: Path, serve: Callable[..., Server]
+) -> None:
+    """What cannot be stopped is left behind when the time for an orderly end is over; a second signal ends at once."""
+    target = tmp_path / "models" / "endless" / "1"
+    subprocess.run([sys.executable, "-c", ENDLESS, str(target)], check=True, env=ENVIRONMENT, capture_output=True)
+    for shutdown_seconds, signals in ((1.0, 1), (600.0, 2)):
+        state = tmp_path / f"state-{signals}"
+        server = serve(tmp_path / "models", state, shutdown_seconds=shutdown_seconds).ready()
+        assert server.http.post("/v1/models/endless:predict", json={"instances": [1.0]}).status_code == 200
+        with httpx.Client(base_url=server.rest, timeout=0.5) as client, pytest.raises(httpx.ReadTimeout):
+            client.post("/v1/models/endless:predict", json={"instances": [200.0]})
+        server.process.terminate()
+        if signals > 1:
+            with httpx.Client(base_url=server.rest) as client:
+                until("it drains", lambda c=client: _refused_or_draining(c))
+            server.process.terminate()
+        assert server.process.wait(30) == 1
+
+
+def _refused_or_draining(client: httpx.Client) -> bool:
+    try:
+        return client.get("/readyz").status_code == 503
+    except httpx.HTTPError:
+        return True

@@ -253,7 +253,9 @@ def _answer(directory: Path, elsewhere: dict[str, Path]) -> None:
         if version not in loaded:
             loaded[version] = tf.saved_model.load(str(version))
             saved = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
-            said = get_model_metadata_pb2.SignatureDefMap(signature_def=saved.meta_graphs[0].signature_def)
+            # What initialises a graph is no way to call it; a documented difference leaves it out.
+            callable_ones = {n: d for n, d in saved.meta_graphs[0].signature_def.items() if not n.startswith("__")}
+            said = get_model_metadata_pb2.SignatureDefMap(signature_def=callable_ones)
             (directory / "signatures" / f"{asked.model}.pb").write_bytes(said.SerializeToString())
         run = loaded[version].signatures[asked.signature]
         outputs = run(**{alias: tf.constant(value) for alias, value in asked.inputs.items()})

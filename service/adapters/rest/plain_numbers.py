@@ -87,13 +87,12 @@ def read(body: bytes) -> NumberRequest | None:
     envelope = split(body)
     if envelope is None:
         return None
-    texts = [_text(envelope, pieces) for pieces in envelope.pieces.values()]
     root: Any
     try:
-        root = simdjson.Parser().parse(b"[" + b",".join(texts) + b"]")
+        root = simdjson.Parser().parse(_as_one_document(envelope))
     except (ValueError, RuntimeError):
         return None
-    if len(root) != len(texts):
+    if len(root) != len(envelope.pieces):
         return None
     tensors = {}
     for index, (alias, pieces) in enumerate(envelope.pieces.items()):
@@ -105,8 +104,17 @@ def read(body: bytes) -> NumberRequest | None:
     return NumberRequest(envelope.signature_name, envelope.in_rows, tensors)
 
 
-def _text(envelope: Envelope, pieces: Sequence[bytes]) -> bytes:
-    return b"[" + b",".join(pieces) + b"]" if envelope.named_rows else pieces[0]
+def _as_one_document(envelope: Envelope) -> bytes:
+    """A list of the tensors, each a list of its rows where those came by themselves."""
+    opening, closing = (b"[", b"]") if envelope.named_rows else (b"", b"")
+    parts = [b"["]
+    for pieces in envelope.pieces.values():
+        parts.append(opening)
+        for piece in pieces:
+            parts += (piece, b",")
+        parts[-1:] = (closing, b",")
+    parts[-1] = b"]"
+    return b"".join(parts)
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:

@@ -1,17 +1,21 @@
 """Why JSON values are no tensor, in TensorFlow Serving's words: the first fault in the order of the text.
 
-Only asked when the values have already been found wanting, so it takes its time: it walks them one by one.
+Only asked when the values have already been found wanting, so it takes its time: it walks them one by one. Not without
+end, though: whoever sends millions of values learns only that one of the later ones is at fault.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 _SHOWN = 200
 _MOST_DIMENSIONS = 64
 TOO_DEEP = f"its lists are nested more than {_MOST_DIMENSIONS} deep"
+
+_MOST_LOOKED_AT = 200_000
+_LATER = f"a value after the first {_MOST_LOOKED_AT} is not like those before it"
 
 Leaf = Callable[[Any], str | None]
 """What is wrong with one value that is no list, if anything."""
@@ -42,15 +46,16 @@ def wrong_type(value: Any, type_name: str) -> str:
 
 def in_tensor(value: Any, leaf: Leaf) -> str | None:
     """What is wrong with a value that ought to be a whole tensor."""
-    return _in_whole(value, _shape(value), leaf)
+    return _in_whole(value, _shape(value), leaf, iter(range(_MOST_LOOKED_AT)))
 
 
 def in_rows(rows: Sequence[Any], leaf: Leaf) -> tuple[int, str] | None:
     """The first of several rows that is no tensor, or not one of the first's shape, and why."""
     first: list[int] = []
+    left = iter(range(_MOST_LOOKED_AT))
     for index, row in enumerate(rows):
         shape = _shape(row)
-        fault = _in_whole(row, shape, leaf)
+        fault = _in_whole(row, shape, leaf, left)
         if fault is None and index and shape != first:
             fault = _not_alike(first, shape)
         if fault is not None:
@@ -65,11 +70,13 @@ def _not_alike(expected: list[int], got: list[int]) -> str:
     return f"Expecting shape {_shape_text(expected)} but got: {_shape_text(got)}"
 
 
-def _in_whole(value: Any, shape: Sequence[int], leaf: Leaf) -> str | None:
-    return TOO_DEEP if len(shape) > _MOST_DIMENSIONS else _in_part(value, shape, 0, leaf)
+def _in_whole(value: Any, shape: Sequence[int], leaf: Leaf, left: Iterator[int]) -> str | None:
+    return TOO_DEEP if len(shape) > _MOST_DIMENSIONS else _in_part(value, shape, 0, leaf, left)
 
 
-def _in_part(value: Any, shape: Sequence[int], level: int, leaf: Leaf) -> str | None:
+def _in_part(value: Any, shape: Sequence[int], level: int, leaf: Leaf, left: Iterator[int]) -> str | None:
+    if next(left, None) is None:
+        return _LATER
     if not isinstance(value, list):
         if level == len(shape):
             return leaf(value)
@@ -81,7 +88,7 @@ def _in_part(value: Any, shape: Sequence[int], level: int, leaf: Leaf) -> str | 
         return f"Encountered list at unexpected level: {level} expected < {len(shape)}"
     if len(value) != shape[level]:
         return f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
-    faults = (_in_part(part, shape, level + 1, leaf) for part in value)
+    faults = (_in_part(part, shape, level + 1, leaf, left) for part in value)
     return next((fault for fault in faults if fault is not None), None)
 
 

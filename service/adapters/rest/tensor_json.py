@@ -34,7 +34,8 @@ _SAID_TYPES: Mapping[str, frozenset[type]] = {
 }
 """What a number may be in JSON, by the kind of its tensor: nothing is rounded to an integer or taken from a string."""
 _BOM = b"\xef\xbb\xbf"
-_SHORT_INFINITY = re.compile(rb'"(?:[^"\\]|\\.)*+"|(-?)Inf(?!inity)', re.DOTALL)
+_SHORT_INFINITY = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(-?)Inf(?!inity)', re.DOTALL)
+"""The word, outside of strings. A string may lack its end; to look for it again from each quote takes for ever."""
 
 
 def parse(body: bytes) -> dict[str, Any]:
