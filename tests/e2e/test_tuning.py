@@ -18,7 +18,7 @@ from service.domain.jobs import MOVES, JobState
 
 pytestmark = pytest.mark.e2e
 
-KILLS, KILLS_A_JOB = 20, 4
+KILLS, KILLS_A_JOB = 20, 2
 
 
 def _trainer(state: Path, job_id: str) -> int | None:
@@ -94,6 +94,7 @@ def test_an_upload_becomes_a_live_head_that_shares_its_base(
     assert np.allclose([r["probabilities"] for r in alone], [r["probabilities"] for r in together[:5]], atol=1e-4)
 
 
+@pytest.mark.timeout(900)
 def test_twenty_kills_at_random_moments_lose_tear_and_double_nothing(
     repository: Path, tmp_path: Path, digits: Digits, serve: Callable[..., Server]
 ) -> None:
