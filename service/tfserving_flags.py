@@ -131,7 +131,7 @@ FLAGS: Mapping[str, Flag] = {
         Kind.HONOURED, "`--load-threads`; 0 means the default, for no load keeps others waiting", _auto("load-threads")
     ),
     "num_unload_threads": _ignored(
-        "versions are freed on the threads that load them, off the path of requests", harmless="0"
+        "versions are freed on threads of their own, off the path of requests and of loads", harmless="0"
     ),
     "max_num_load_retries": _ignored("a failed version is tried again for as long as it is wanted"),
     "load_retry_interval_micros": _ignored(

@@ -23,6 +23,11 @@ from service.domain.tensors import NUMPY_TYPES, Array, Signature
 
 _DIGITS_AND_BLANKS = b"0123456789+-.eE \t\n\r"
 _MOST_DIMENSIONS = 64
+_SPARE: list[Any] = []
+"""Parsers that nobody reads from any more. The memory of a new one comes page by page, which takes longer than parsing;
+an old one serves again once nothing it parsed is left."""
+_MOST_KEPT, _LARGEST_KEPT = 4, 8 * 2**20
+"""How many are kept, and the largest document, in bytes, after which one is: it stays as large as that."""
 _READ_AS: Mapping[str, tuple[Any, np.dtype[Any]]] = {
     "f": ("d", np.dtype(np.float64)),
     "i": ("i", np.dtype(np.int64)),
@@ -61,11 +66,19 @@ class NumberRequest:
 
     signature_name: str
     in_rows: bool
-    _tensors: Mapping[str | None, _Numbers]
+    _tensors: dict[str | None, _Numbers]
+    _parser: Any = None
 
     def decode(self, signature: Signature) -> dict[str, Array] | None:
-        """Its tensors, or None when it does not plainly fit the signature."""
-        tensors = self._tensors
+        """Its tensors, or None when it does not plainly fit the signature. Once: what was parsed is given up."""
+        decoded = self._decoded(signature)
+        self._tensors.clear()
+        if self._parser is not None and len(_SPARE) < _MOST_KEPT:
+            _SPARE.append(self._parser)
+        return decoded
+
+    def _decoded(self, signature: Signature) -> dict[str, Array] | None:
+        tensors: Mapping[str | None, _Numbers] = self._tensors
         if None in tensors:
             if len(signature.inputs) != 1:
                 return None
@@ -87,9 +100,11 @@ def read(body: bytes) -> NumberRequest | None:
     envelope = split(body)
     if envelope is None:
         return None
+    document = _as_one_document(envelope)
+    parser = _SPARE.pop() if _SPARE else simdjson.Parser()
     root: Any
     try:
-        root = simdjson.Parser().parse(_as_one_document(envelope))
+        root = parser.parse(document)
     except (ValueError, RuntimeError):
         return None
     if len(root) != len(envelope.pieces):
@@ -101,7 +116,8 @@ def read(body: bytes) -> NumberRequest | None:
         if shape is None or not _has_shape(pieces, shape[1:] if envelope.named_rows else shape):
             return None
         tensors[alias] = _Numbers(value, shape)
-    return NumberRequest(envelope.signature_name, envelope.in_rows, tensors)
+    spare = parser if len(document) <= _LARGEST_KEPT else None
+    return NumberRequest(envelope.signature_name, envelope.in_rows, tensors, spare)
 
 
 def _as_one_document(envelope: Envelope) -> bytes:
@@ -130,14 +146,14 @@ def _shape(value: Any) -> tuple[int, ...] | None:
     return tuple(shape)
 
 
-def _has_shape(pieces: Sequence[bytes], shape: Sequence[int]) -> bool:
+def _has_shape(pieces: Sequence[memoryview], shape: Sequence[int]) -> bool:
     """Whether each text nests as a tensor of this shape does."""
     length = 0
     for size in reversed(shape):
         length = 2 + max(0, size - 1) + size * length
     nesting = None
     for piece in pieces:
-        bare = piece.translate(None, _DIGITS_AND_BLANKS)
+        bare = bytes(piece).translate(None, _DIGITS_AND_BLANKS)
         # Its length first: a few lists of very different lengths claim a shape beyond any memory.
         if len(bare) != length:
             return False
