@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+# Tests wait for processes about as often as they compute; a server and a trainer each fit into 2 GB beside them.
+WORKERS ?= 2
 
 .PHONY: help setup demo test lint bench soak clean
 help:            ## this list
@@ -26,7 +28,7 @@ lint: setup      ## style, types, layers
 	$(BIN)/lint-imports
 
 test: lint       ## everything CI runs
-	$(BIN)/python -m pytest -m 'not soak'
+	$(BIN)/python -m pytest -m 'not soak' -n $(WORKERS) --dist worksteal
 
 soak: setup      ## the long checks
 	$(BIN)/python -m pytest -m soak

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from once import once
 from real_server import ENVIRONMENT, GRAFT, Digits, Server
 from sklearn.datasets import load_digits
 
@@ -46,21 +47,24 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with the digits base, trained once for all tests; not to be changed."""
-    repository = tmp_path_factory.mktemp("trained")
-    command = [GRAFT, "train", "digits", "--only", "base", "--repository", str(repository)]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return repository
+    return once(tmp_path_factory, "trained", lambda place: _train(place, "--only", "base"))
 
 
 @pytest.fixture(scope="session")
-def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tuned(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with the digits base and the head on 5-9, as the preset makes them; not to be changed."""
-    repository = tmp_path_factory.mktemp("tuned")
-    command = [GRAFT, "train", "digits", "--repository", str(repository)]
+
+    def make(place: Path) -> None:
+        shutil.copytree(trained, place, dirs_exist_ok=True)
+        _train(place, "--only", "head")
+
+    return once(tmp_path_factory, "tuned", make)
+
+
+def _train(repository: Path, *options: str) -> None:
+    command = [GRAFT, "train", "digits", *options, "--repository", str(repository)]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return repository
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from service.domain.jobs import MOVES, JobState
 
 pytestmark = pytest.mark.e2e
 
-KILLS, KILLS_A_JOB = 20, 2
+KILLS_A_JOB = 2
 
 
 def _trainer(state: Path, job_id: str) -> int | None:
@@ -95,8 +95,9 @@ def test_an_upload_becomes_a_live_head_that_shares_its_base(
 
 
 @pytest.mark.timeout(900)
-def test_twenty_kills_at_random_moments_lose_tear_and_double_nothing(
-    repository: Path, tmp_path: Path, digits: Digits, serve: Callable[..., Server]
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.soak)])
+def test_kills_at_random_moments_lose_tear_and_double_nothing(
+    repository: Path, tmp_path: Path, digits: Digits, serve: Callable[..., Server], kills: int
 ) -> None:
     """``kill -9`` of trainer and service in turn: every job ends well, in one version, with a legal history."""
     rng = random.Random(20)
@@ -104,7 +105,7 @@ def test_twenty_kills_at_random_moments_lose_tear_and_double_nothing(
     server = serve(repository, state).ready()
     jobs: list[str] = []
     groups: set[int] = set()
-    for number in range(KILLS // KILLS_A_JOB):
+    for number in range(kills // KILLS_A_JOB):
         job_id = server.submit(digits.archive(12, skip=number), "hardy")["id"]
         jobs.append(job_id)
         for kill in range(KILLS_A_JOB):

@@ -26,6 +26,7 @@ from urllib.parse import quote
 
 import pytest
 from contract_client import Target
+from once import once
 from real_server import ENVIRONMENT, GRAFT, Server, until
 
 REST, GRPC, MODELS = (f"CONTRACT_{name}" for name in ("REST", "GRPC", "MODELS"))
@@ -37,11 +38,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The models, their config and TensorFlow's answers."""
     if MODELS in os.environ:
         return Path(os.environ[MODELS]).resolve()
-    directory = tmp_path_factory.mktemp("contract") / "built"
+    return once(tmp_path_factory, "contract", _build)
+
+
+def _build(directory: Path) -> None:
     command = [sys.executable, str(BUILD), str(directory)]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return directory
 
 
 @pytest.fixture(scope="session")
