@@ -101,7 +101,7 @@ def read(body: bytes) -> NumberRequest | None:
     if envelope is None:
         return None
     document = _as_one_document(envelope)
-    parser = _SPARE.pop() if _SPARE else simdjson.Parser()
+    parser = _parser()
     root: Any
     try:
         root = parser.parse(document)
@@ -120,10 +120,17 @@ def read(body: bytes) -> NumberRequest | None:
     return NumberRequest(envelope.signature_name, envelope.in_rows, tensors, spare)
 
 
+def _parser() -> Any:
+    try:
+        return _SPARE.pop()
+    except IndexError:  # asked first, another thread might take the last in between
+        return simdjson.Parser()
+
+
 def _as_one_document(envelope: Envelope) -> bytes:
     """A list of the tensors, each a list of its rows where those came by themselves."""
     opening, closing = (b"[", b"]") if envelope.named_rows else (b"", b"")
-    parts = [b"["]
+    parts: list[bytes | memoryview] = [b"["]
     for pieces in envelope.pieces.values():
         parts.append(opening)
         for piece in pieces:
