@@ -50,10 +50,21 @@ class ServeSettings:
     require: str = _setting("", "models, comma-separated, that must be live before the server calls itself ready")
     poll_seconds: float = _setting(0.5, "how often to look for new versions; 0 for once")
     lanes: int = _setting(0, "how many graphs run at once; 0 means one a core")
+    spare_lanes: int = _setting(4, "how many lanes more stand in for those that a graph never gives back")
+    stuck_seconds: float = _setting(
+        5.0, "how long a run may go on after its last caller left before it is one of those"
+    )
     max_batch_rows: int = _setting(32, "most rows in one run of a graph")
     max_waiting_rows: int = _setting(4096, "most rows waiting for a graph before requests are refused")
     request_timeout_seconds: float = _setting(30.0, "longest a REST request may take")
     max_request_bytes: int = _setting(256 << 20, "largest REST predict request")
+    max_buffered_bytes: int = _setting(1 << 30, "most bytes of REST requests in memory at once; beyond it 503")
+    max_connections: int = _setting(4096, "most REST connections at once; beyond it 503")
+    max_header_bytes: int = _setting(64 << 10, "largest head of a REST request; beyond it 431")
+    read_timeout_seconds: float = _setting(
+        30.0, "longest for a REST request's head to arrive, and for its body, but for a second more each 16 KiB of it"
+    )
+    keep_alive_seconds: float = _setting(75.0, "longest pause between two requests of a REST connection")
     max_upload_bytes: int = _setting(4 << 30, "largest upload of labelled data")
     trainers: int = _setting(1, "how many tuning jobs run at once")
     batching_parameters_file: str = _setting("", "TF Serving's BatchingParameters, as text, for every model")
@@ -61,7 +72,7 @@ class ServeSettings:
     warmup_iterations: int = _setting(1, "how often a version's warm-up records are run before it answers")
     load_threads: int = _setting(4, "how many versions load at once")
     intra_op_threads: int = _setting(0, "TensorFlow's threads inside one operation; 0 means as many as it likes")
-    inter_op_threads: int = _setting(0, "TensorFlow's threads for operations side by side; 0 means as many as it likes")
+    inter_op_threads: int = _setting(0, "TensorFlow's threads for operations side by side; 0 is one a lane and spare")
     saved_model_tags: str = _setting("serve", "tags, comma-separated, of the graph to take from a SavedModel")
     prefer_tflite: bool = _setting(False, "take model.tflite where a version has both forms")
     monitoring_config_file: str = _setting("", "TF Serving's MonitoringConfig, as text; its metrics at its path")
@@ -200,10 +211,17 @@ _LEAST = {
     "poll_seconds": 0,
     "model_config_file_poll_wait_seconds": 0,
     "lanes": 0,
+    "spare_lanes": 0,
+    "stuck_seconds": 0,
     "max_batch_rows": 1,
     "max_waiting_rows": 1,
     "request_timeout_seconds": 0.001,
     "max_request_bytes": 1,
+    "max_buffered_bytes": 1,
+    "max_connections": 1,
+    "max_header_bytes": 1,
+    "read_timeout_seconds": 0.001,
+    "keep_alive_seconds": 0.001,
     "max_upload_bytes": 1,
     "trainers": 0,
     "warmup_iterations": 0,

@@ -22,6 +22,7 @@ from service.adapters.observers import Observers
 from service.adapters.prometheus import Metrics
 from service.adapters.repositories import DirectoryRepository
 from service.adapters.rest.app import RestApplication, api
+from service.adapters.rest.http_limits import HttpLimits
 from service.adapters.rest.monitoring import monitoring_router
 from service.adapters.rest.operations import operations_router
 from service.adapters.rest.server import HttpServer
@@ -52,6 +53,8 @@ from service.settings import ServeSettings
 log = logging.getLogger(__name__)
 
 _READINESS_LOOK_S = 0.1
+_LONGEST_RUN = 4
+"""Times what a request may take: gRPC's callers may wait for ever, and a run that they wait for may last as long."""
 
 
 class Service:
@@ -78,8 +81,14 @@ class Service:
         self._tfserving_metrics = TfServingMetrics(_outcomes(), self._files.thread_pool)
         observer = Observers(self.metrics, self._tfserving_metrics) if self._files.monitoring_path else self.metrics
         repository = DirectoryRepository(settings.repository if settings.discover else None)
-        engine = _engine(settings)
-        self._lanes = Lanes(self._files.lanes)
+        engine = _engine(settings, self._files.lanes)
+        self._lanes = Lanes(
+            self._files.lanes,
+            spares=settings.spare_lanes,
+            stuck_s=settings.stuck_seconds,
+            longest_s=_LONGEST_RUN * settings.request_timeout_seconds,
+            told=observer.runs_stuck,
+        )
         rules = PerModelBatching() if settings.per_model_batching else None
         graphs = SharedGraphs(engine, self._lanes, self._files.limits, observer, rules)
         self._config_source = _config_source(settings)
@@ -115,6 +124,7 @@ class Service:
             self._models,
             timeout_s=settings.request_timeout_seconds,
             max_body_bytes=settings.max_request_bytes,
+            max_bodies_bytes=settings.max_buffered_bytes,
         )
         routers = [operations_router(self._models, self.readiness, self._metrics_page)]
         if settings.discover:
@@ -123,7 +133,13 @@ class Service:
         if self._files.monitoring_path:
             routers.append(monitoring_router(self._files.monitoring_path, self._tfserving_page))
         rest = RestApplication(door, api(routers), lambda: self._draining, cors=settings.cors)
-        self._http = HttpServer(rest, settings.host, settings.rest_port, settings.shutdown_seconds)
+        limits = HttpLimits(
+            read_s=settings.read_timeout_seconds,
+            keep_alive_s=settings.keep_alive_seconds,
+            most_head_bytes=settings.max_header_bytes,
+            most_connections=settings.max_connections,
+        )
+        self._http = HttpServer(rest, settings.host, settings.rest_port, settings.shutdown_seconds, limits)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         only_socket = settings.grpc_socket and not settings.grpc_port
         self._rpc = RpcServer(
@@ -144,7 +160,11 @@ class Service:
 
     def readiness(self) -> Readiness:
         """Whether requests may be sent here."""
-        return Readiness(False, ("shutting down",)) if self._draining else self._models.readiness()
+        if self._draining:
+            return Readiness(False, ("shutting down",))
+        if blocked := self._lanes.blocked:
+            return Readiness(False, (f"every lane is held by a run that does not end: {blocked}",))
+        return self._models.readiness()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set; then stop being ready, finish what was accepted, and end."""
@@ -205,6 +225,7 @@ class Service:
         """Let gRPC's health say what ``/readyz`` says."""
         said: bool | None = None
         while True:
+            self._lanes.look()
             ready = self.readiness().ready
             if ready is not said:
                 said = ready
@@ -226,11 +247,12 @@ class Service:
         return self._tfserving_metrics.render() + self.metrics.render()
 
 
-def _engine(settings: ServeSettings) -> EngineByFiles:
+def _engine(settings: ServeSettings, lanes: int) -> EngineByFiles:
     tags = [tag for tag in settings.saved_model_tags.split(",") if tag]
-    tensorflow = TensorFlowEngine(
-        tags=tags, intra_op_threads=settings.intra_op_threads, inter_op_threads=settings.inter_op_threads
-    )
+    # TensorFlow's own default, one a core, is as many as there are lanes: endless graphs hold them all, and a spare
+    # lane would run nothing.
+    inter_op = settings.inter_op_threads or max(os.cpu_count() or 1, lanes + settings.spare_lanes)
+    tensorflow = TensorFlowEngine(tags=tags, intra_op_threads=settings.intra_op_threads, inter_op_threads=inter_op)
     return EngineByFiles(tensorflow, TfLiteEngine(), prefer_tflite=settings.prefer_tflite)
 
 

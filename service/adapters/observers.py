@@ -33,6 +33,11 @@ class Observers:
         for one in self._all:
             one.batch_ran(graph, signature, rows, requests, waited, ran, filled)
 
+    def runs_stuck(self, graph: str, signature: str, runs: int) -> None:
+        """Pass it on."""
+        for one in self._all:
+            one.runs_stuck(graph, signature, runs)
+
     def graph_loaded(self, graph: str, seconds: float) -> None:
         """Pass it on."""
         for one in self._all:

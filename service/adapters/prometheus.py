@@ -13,6 +13,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from service.application.ports import graph_name
 from service.domain.jobs import JobState
 from service.domain.versions import VersionId
 
@@ -69,6 +70,9 @@ class Metrics:
         )
         self._batch_run = Histogram(
             "graft_batch_run_seconds", "Running a graph and its heads.", graph, buckets=_FAST, registry=registry
+        )
+        self._stuck = Gauge(
+            "graft_stuck_runs", "Runs that nobody waits for and that do not end.", graph, registry=registry
         )
         self._graphs = Gauge("graft_loaded_graphs", "Graphs in memory; heads of one base share one.", registry=registry)
         self._graph_loaded = Gauge("graft_graph_loaded", "1 for each graph in memory.", ("graph",), registry=registry)
@@ -136,30 +140,41 @@ class Metrics:
         self, graph: str, signature: str, rows: int, requests: int, waited: float, ran: float, filled: int = 0
     ) -> None:
         """Count a run."""
-        labels = (_short(graph), signature)
+        labels = (graph_name(graph), signature)
         self._batch_rows.labels(*labels).observe(rows)
         self._batch_requests.labels(*labels).inc(requests)
         self._batch_wait.labels(*labels).observe(waited)
         self._batch_run.labels(*labels).observe(ran)
 
+    def runs_stuck(self, graph: str, signature: str, runs: int) -> None:
+        """Show how many runs hold a lane without end."""
+        self._stuck.labels(graph_name(graph), signature).set(runs)
+
     def graph_loaded(self, graph: str, seconds: float) -> None:
         """Count a graph."""
         self._graphs.inc()
         with self._lock:
-            self._named[_short(graph)] += 1
-            self._graph_loaded.labels(_short(graph)).set(1)
+            self._named[graph_name(graph)] += 1
+            self._graph_loaded.labels(graph_name(graph)).set(1)
         self._graph_load_seconds.observe(seconds)
 
     def graph_freed(self, graph: str) -> None:
         """Forget a graph and its series, unless another goes by its short name: changed files of one version."""
         self._graphs.dec()
         with self._lock:
-            self._named[_short(graph)] -= 1
-            if self._named[_short(graph)]:
+            self._named[graph_name(graph)] -= 1
+            if self._named[graph_name(graph)]:
                 return
-            del self._named[_short(graph)]
-        for metric in (self._graph_loaded, self._batch_rows, self._batch_requests, self._batch_wait, self._batch_run):
-            metric.remove_by_labels({"graph": _short(graph)})
+            del self._named[graph_name(graph)]
+        for metric in (
+            self._graph_loaded,
+            self._batch_rows,
+            self._batch_requests,
+            self._batch_wait,
+            self._batch_run,
+            self._stuck,
+        ):
+            metric.remove_by_labels({"graph": graph_name(graph)})
 
     def load_attempted(self, directory: Path, loaded: bool, seconds: float) -> None:
         """Counted already, as a graph or as a failure."""
@@ -172,8 +187,8 @@ class Metrics:
         self._drop_failed(version)
         if version in self._about:  # its files changed in place, and this is another graph
             self._live.remove(version.model, str(version.version), *self._about[version])
-        self._about[version] = (kind, _short(graph))
-        self._live.labels(version.model, str(version.version), kind, _short(graph)).set(1)
+        self._about[version] = (kind, graph_name(graph))
+        self._live.labels(version.model, str(version.version), kind, graph_name(graph)).set(1)
         self._swaps.labels(version.model).inc()
         self._load_seconds.observe(seconds)
 
@@ -220,11 +235,3 @@ class Metrics:
         self._datasets.labels(str(accepted).lower()).inc()
         self._dataset_bytes.inc(size_bytes)
         self._check_seconds.observe(seconds)
-
-
-def _short(graph: str) -> str:
-    """A digest's first digits name a graph well enough, and keep the page readable."""
-    kind, colon, rest = graph.partition(":")
-    if kind == "plain":
-        return "plain:" + rest.rpartition(":")[0]
-    return f"{kind}:{rest[:12]}" if colon else graph[:12]

@@ -19,7 +19,15 @@ import numpy as np
 from service.application.lanes import Lanes
 from service.application.ports import ServingObserver
 from service.domain.batches import BatchLimits
-from service.domain.errors import DeadlineExceeded, InvalidInput, ModelFailed, Overloaded, QueueTimedOut, ServiceError
+from service.domain.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    ModelFailed,
+    NotReady,
+    Overloaded,
+    QueueTimedOut,
+    ServiceError,
+)
 from service.domain.tensors import Array, Tensors
 
 Run = Callable[[Tensors], dict[str, Array]]
@@ -63,7 +71,7 @@ class Batcher:
         """
         self.together, self.limits = together, limits
         self._graph, self._signature, self._run = graph, signature, run
-        self._lanes, self._observer = lanes, observer
+        self._lanes, self._observer, self._owner = lanes, observer, (graph, signature)
         self._queue: deque[_Waiting] = deque()
         self._waiting_rows = 0
         self._asked = 0
@@ -75,9 +83,12 @@ class Batcher:
 
         Raises:
             Overloaded: too much waits already.
+            NotReady: the graph hangs.
             InvalidInput, ModelFailed: as the graph said, for this request; or it is larger than any may be.
             DeadlineExceeded, QueueTimedOut: after ``timeout_s`` seconds; what still waited is dropped.
         """
+        if self._lanes.refuses(self._owner):
+            raise NotReady("runs of this signature do not end; it is given no more until one of them does")
         rows = self._rows(inputs)
         if self.limits.max_request_rows is not None and rows > self.limits.max_request_rows:
             raise InvalidInput(
@@ -171,7 +182,10 @@ class Batcher:
             return
         with self._run_ended:
             self._runs += 1
-        self._lanes.submit(lambda: self._answer_all(batch)).add_done_callback(lambda done: self._settle(batch, done))
+        running = self._lanes.submit(
+            lambda: self._answer_all(batch), self._owner, lambda: all(waiting.answer.done() for waiting in batch)
+        )
+        running.add_done_callback(lambda done: self._settle(batch, done))
         self._ask_for_lane()
 
     def wait_until_idle(self) -> None:
@@ -207,7 +221,6 @@ class Batcher:
         self._waiting_rows -= waiting.rows
 
     def _settle(self, batch: Sequence[_Waiting], done: asyncio.Future[list[_Outcome]]) -> None:
-        self._lanes.give_back()
         failure = done.exception()
         outcomes: Sequence[_Outcome] = (
             [ModelFailed(f"running the batch failed: {failure!r}")] * len(batch) if failure else done.result()

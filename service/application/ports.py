@@ -47,6 +47,14 @@ class Graph(Protocol):
         """Let go of everything it holds. Blocks; never called while a run is under way."""
 
 
+def graph_name(key: str) -> str:
+    """A loaded graph as people read it: a digest's first digits name it well enough."""
+    kind, colon, rest = key.partition(":")
+    if kind == "plain":
+        return "plain:" + rest.rpartition(":")[0]
+    return f"{kind}:{rest[:12]}" if colon else key[:12]
+
+
 class Engine(Protocol):
     """What turns a SavedModel directory into a graph."""
 
@@ -183,6 +191,9 @@ class ServingObserver(Protocol):
         """A batch ran: its rows, how many requests they came from, seconds the first waited, seconds it took, and how
         many rows were added to reach a size that a run may have.
         """
+
+    def runs_stuck(self, graph: str, signature: str, runs: int) -> None:
+        """So many runs of a signature hold a lane without end now."""
 
     def graph_loaded(self, graph: str, seconds: float) -> None:
         """A graph is in memory now."""

@@ -18,6 +18,7 @@ def test_each_is_told_everything_in_order() -> None:
     both.batch_ran("g", "s", 3, 2, 0.0, 0.1, 1)
     both.load_attempted(Path("/m"), True, 0.1)
     both.graph_loaded("g", 0.1)
+    both.runs_stuck("g", "s", 1)
     both.graph_freed("g")
     both.warmed_up(Path("/m"), 1, True, 0.1)
     both.version_live(version, "plain", "g", 0.1)

@@ -319,13 +319,13 @@ def test_a_bomb_is_refused_soon_and_in_little_memory(place: Place, bomb: str, ve
         body = body.replace(b"{", b'{"signature_name": "DT_FLOAT", ', 1)[:MOST_BYTES]
     for coding, content in (("", body), ("gzip", gzip.compress(body))):
         tracemalloc.start()
-        began = time.monotonic()
+        began = time.process_time()
         try:
             refused(place.post(content, verb, **{"content-encoding": coding}))
             assert tracemalloc.get_traced_memory()[1] < BOMB_BYTES
         finally:
             tracemalloc.stop()
-        assert time.monotonic() - began < BOMB_S
+        assert time.process_time() - began < BOMB_S
 
 
 @pytest.mark.parametrize("size", [10_000_000, 1_000_000_000])

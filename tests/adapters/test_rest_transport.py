@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import threading
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
@@ -31,8 +32,8 @@ class Place:
 
     def __init__(self, *, cors: bool = False) -> None:
         self.bench = Bench()
-        door = TfServingDoor(self.bench.predictor, self.bench.models, timeout_s=20, max_body_bytes=MOST_BYTES)
-        self.app = RestApplication(door, api([]), lambda: False, cors=cors)
+        self.door = TfServingDoor(self.bench.predictor, self.bench.models, timeout_s=20, max_body_bytes=MOST_BYTES)
+        self.app = RestApplication(self.door, api([]), lambda: False, cors=cors)
         transport = httpx.ASGITransport(self.app)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://graft", headers={"accept-encoding": ""})
 
@@ -228,6 +229,31 @@ async def test_routes_are_matched_without_case_and_verbs_with_it(place: Place) -
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "nonsense", ""])
 async def test_a_bodys_type_is_not_looked_at(place: Place, kind: str) -> None:
     assert (await place.client.post(PREDICT, content=ROWS, headers={"content-type": kind})).status_code == 200
+
+
+# --- Large bodies -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["predict", "classify"])
+async def test_only_large_bodies_are_read_beside_the_event_loop(place: Place, verb: str) -> None:
+    place.door._max_body_bytes = 10_000_000
+    threads: list[str] = []
+    work = place.door._reading.run
+
+    async def run(size: int, job: Any, *given: Any) -> Any:
+        def noted(*given: Any) -> Any:
+            threads.append(threading.current_thread().name)
+            return job(*given)
+
+        return await work(size, noted, *given)
+
+    place.door._reading.run = run  # type: ignore[method-assign, assignment]
+    rows = [[1, 2, 3]] * 50_000 if verb == "predict" else [{"x": 1}] * 50_000
+    key = "instances" if verb == "predict" else "examples"
+    for count in (1, 50_000):
+        await place.client.post(f"/v1/models/m:{verb}", content=json.dumps({key: rows[:count]}).encode())
+    steps = len(threads) // 2
+    assert [name.startswith("read") for name in threads] == [False] * steps + [True] * steps
 
 
 # --- Clients that leave -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from service.adapters.rpc import tensor_proto
 from service.domain.errors import InvalidInput
-from service.domain.tensors import BFLOAT16, NUMPY_TYPES, Array
+from service.domain.tensors import BFLOAT16, NUMPY_TYPES, Array, TensorSpec
 
 NUMBERS = sorted(NUMPY_TYPES.keys() - {"DT_STRING", "DT_BFLOAT16"})
 
@@ -242,3 +242,39 @@ def test_numbers_come_back_as_they_went(data: st.DataObject, dtype: str) -> None
 def test_an_output_of_a_type_that_the_wire_has_no_field_for_is_refused() -> None:
     with pytest.raises(InvalidInput):
         tensor_proto.encode(np.zeros(1, "datetime64[s]"))
+
+
+# --- A few bytes that claim to be much --------------------------------------------------------------------------------
+
+
+def claim(shape: list[int], *values: float) -> tensor_pb2.TensorProto:
+    proto = tensor_pb2.TensorProto(dtype=types_pb2.DT_FLOAT, float_val=values)
+    for size in shape:
+        proto.tensor_shape.dim.add(size=size)
+    return proto
+
+
+def test_one_value_for_a_whole_tensor_takes_no_memory() -> None:
+    for values in ((), (7.0,)):
+        array = tensor_proto.decode("x", claim([1024, 1024, 8], *values))
+        assert (array.shape, array.strides) == ((1024, 1024, 8), (0, 0, 0))
+        assert array[5, 6, 7] == (values[0] if values else 0)
+
+
+def test_what_is_claimed_is_bounded_over_all_inputs_and_by_what_was_sent() -> None:
+    large = [1024, 1024, 12]
+    free = {alias: TensorSpec(alias, "DT_FLOAT", None) for alias in "ab"}
+    assert set(tensor_proto.decode_all({"a": claim(large, 1)}, free)) == {"a"}
+    for protos in (
+        {"a": claim(large, 1), "b": claim(large, 1)},
+        {"a": claim([1024, 1024, 17], 1)},
+        {"a": claim(large, 1, 2)},
+    ):
+        with pytest.raises(InvalidInput, match="too few"):
+            tensor_proto.decode_all(protos, free)
+
+
+def test_a_claim_that_the_signature_refuses_is_refused_before_it_is_made() -> None:
+    spec = {"a": TensorSpec("a", "DT_FLOAT", (None, 3))}
+    with pytest.raises(InvalidInput, match=r"input 'a' expects shape \[\?,3\] but got \[500, 500\]"):
+        tensor_proto.decode_all({"a": claim([500, 500], 1, 2)}, spec)

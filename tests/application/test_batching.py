@@ -16,7 +16,7 @@ from serving_fakes import Gate, RecordingObserver
 from service.application.batching import Batcher
 from service.application.lanes import Lanes
 from service.domain.batches import BatchLimits
-from service.domain.errors import DeadlineExceeded, InvalidInput, ModelFailed, Overloaded, QueueTimedOut
+from service.domain.errors import DeadlineExceeded, InvalidInput, ModelFailed, NotReady, Overloaded, QueueTimedOut
 from service.domain.tensors import Array, Tensors
 
 Run = Callable[[Tensors], dict[str, Array]]
@@ -424,6 +424,21 @@ async def test_several_lanes_run_at_once_when_there_is_enough_for_them(ward: Cal
     await w.gate.arrival()
     w.gate.open()
     assert await asyncio.gather(*clients) == [[2], [4]]
+
+
+async def test_a_graph_whose_runs_do_not_end_is_refused_until_one_does(ward: Callable[..., Ward]) -> None:
+    w = ward(lanes=1)
+    client = await w.send_busy()
+    client.cancel()
+    await turns()
+    w.lanes._stuck_s = 0.0
+    w.lanes.look()
+    with pytest.raises(NotReady, match="do not end"):
+        await w.send(1)
+    w.gate.open()
+    await asyncio.to_thread(w.batcher.wait_until_idle)
+    await asyncio.sleep(0.1)
+    assert await w.send(1) == [2]
 
 
 async def test_idle_means_that_no_run_is_under_way_even_when_nobody_waits_for_it(ward: Callable[..., Ward]) -> None:

@@ -311,6 +311,9 @@ class RecordingObserver:
     ) -> None:
         self.events.append(("batch_ran", graph, signature, rows, requests))
 
+    def runs_stuck(self, graph: str, signature: str, runs: int) -> None:
+        self.events.append(("runs_stuck", graph, signature, runs))
+
     def graph_loaded(self, graph: str, seconds: float) -> None:
         self.events.append(("graph_loaded", graph))
 

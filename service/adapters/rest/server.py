@@ -10,6 +10,8 @@ from typing import Any
 
 import uvicorn
 
+from service.adapters.rest.http_limits import HttpLimits, protocol
+
 
 class _Embedded(uvicorn.Server):
     @contextlib.contextmanager
@@ -21,7 +23,7 @@ class _Embedded(uvicorn.Server):
 class HttpServer:
     """Serves one ASGI application."""
 
-    def __init__(self, app: Any, host: str, port: int, grace_s: float) -> None:
+    def __init__(self, app: Any, host: str, port: int, grace_s: float, limits: HttpLimits) -> None:
         """Bind the address; port 0 takes a free one.
 
         Raises:
@@ -39,11 +41,14 @@ class HttpServer:
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             app,
+            # A maker of connections is all that uvicorn asks for, though it calls it a class.
+            http=protocol(limits),  # type: ignore[arg-type]
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=75,
+            timeout_keep_alive=limits.keep_alive_s,  # type: ignore[arg-type]
             timeout_graceful_shutdown=max(1, round(grace_s)),
         )
         self._server = _Embedded(config)

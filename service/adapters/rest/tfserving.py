@@ -25,13 +25,15 @@ from service.adapters.rest import (
     request_body,
     tensor_json,
 )
-from service.adapters.rest.asgi import Receive, Scope, Send
+from service.adapters.rest.asgi import Receive, Scope, Send, header
 from service.adapters.rest.departure import WhileConnected
 from service.adapters.rest.errors import headers_of, status_of
+from service.adapters.rest.reading_thread import ReadingThread
 from service.application.models import Models
 from service.application.predict import Call, Predictor
 from service.domain import inference
 from service.domain.errors import InvalidInput, ModelNotFound, ServiceError, SignatureNotFound
+from service.domain.tensors import Array
 from service.domain.versions import ModelRef
 
 log = logging.getLogger(__name__)
@@ -49,10 +51,20 @@ class TfServingDoor:
     """Answers the routes it knows; ``takes`` says which."""
 
     def __init__(
-        self, predictor: Predictor, models: Models, *, timeout_s: float, max_body_bytes: int, gzip_answers: bool = True
+        self,
+        predictor: Predictor,
+        models: Models,
+        *,
+        timeout_s: float,
+        max_body_bytes: int,
+        max_bodies_bytes: int = 1 << 30,
+        gzip_answers: bool = True,
     ) -> None:
-        """``max_body_bytes`` bounds a request's body both as it was sent and inflated."""
+        """``max_body_bytes`` bounds a request's body both as it was sent and inflated, ``max_bodies_bytes`` all that
+        are in memory at once.
+        """
         self._predictor, self._models = predictor, models
+        self._room, self._reading = request_body.Room(max_bodies_bytes), ReadingThread()
         self._timeout_s, self._max_body_bytes, self._gzip_answers = timeout_s, max_body_bytes, gzip_answers
 
     @staticmethod
@@ -72,6 +84,9 @@ class TfServingDoor:
         except ServiceError as error:
             status, body = status_of(error), _error(str(error))
             headers |= headers_of(error)
+            if header(scope, b"expect"):
+                # Whether the body that was announced still comes is for the client to decide, and not to be known here.
+                headers["connection"] = "close"
         except Exception:
             request_id = uuid.uuid4().hex
             log.exception("unexpected error, request %s %s %s", request_id, scope["method"], scope["path"])
@@ -86,12 +101,15 @@ class TfServingDoor:
         raw = scope.get("raw_path") or scope["path"].encode()
         path, method = raw.decode("latin-1").partition("?")[0], scope["method"]
         if method == "POST" and (match := _INFERENCE.fullmatch(path)):
-            ref = _reference(match)
-            body = await request_body.read(scope, receive, self._max_body_bytes)
-            with connected:
-                if match["verb"] == "predict":
-                    return await self._predict(ref, body, headers)
-                return await self._infer(ref, match["verb"], body, headers)
+            ref, verb = _reference(match), match["verb"]
+            with self._room.share() as take:
+                body = await request_body.read(
+                    scope, receive, self._max_body_bytes, take, lambda: self._look_up(ref, verb), self._reading
+                )
+                with connected:
+                    if verb == "predict":
+                        return await self._predict(ref, body, headers)
+                    return await self._infer(ref, verb, body, headers)
             return b""
         if method == "GET" and (match := _STATUS.fullmatch(path)):
             return self._status(_reference(match))
@@ -99,17 +117,23 @@ class TfServingDoor:
             return self._metadata(_reference(match))
         raise InvalidInput(f"Malformed request: {method} {path}")
 
+    def _look_up(self, ref: ModelRef, verb: str) -> None:
+        """Refuse what no version could answer, and have it counted. Raises: ModelNotFound, UnknownLabel, NotReady."""
+        try:
+            self._models.find(ref)
+        except ServiceError:
+            with self._predictor.call(ref, "", "rest", verb):
+                raise
+
     async def _predict(self, ref: ModelRef, body: bytes, headers: dict[str, str]) -> bytes:
-        request = predict_json.read(body)
+        request = await self._reading.run(len(body), predict_json.read, body)
         with self._call(ref, request.signature_name, "predict", headers) as call:
-            inputs, in_rows = request.tensors(call.signature, call.signature_name)
+            inputs, in_rows = await self._reading.run(len(body), request.tensors, call.signature, call.signature_name)
             return answer_json.encode(await call.run(inputs, self._timeout_s), in_rows)
 
     async def _infer(self, ref: ModelRef, verb: str, body: bytes, headers: dict[str, str]) -> bytes:
         """Classify or regress. The examples are looked at before the model, as TF Serving does."""
-        root = tensor_json.parse(body)
-        name = tensor_json.signature_name(root)
-        examples = example_json.examples(root, verb)
+        name, examples = await self._reading.run(len(body), _read_examples, body, verb)
         try:
             with self._call(ref, name, verb, headers) as call:
                 if verb == "classify":
@@ -153,6 +177,12 @@ def _reference(match: re.Match[str]) -> ModelRef:
         int(version) if version is not None else None,
         unquote(match["label"]) if match["label"] is not None else None,
     )
+
+
+def _read_examples(body: bytes, verb: str) -> tuple[str, Array]:
+    """The signature that is asked for, and the examples. Raises: InvalidInput."""
+    root = tensor_json.parse(body)
+    return tensor_json.signature_name(root), example_json.examples(root, verb)
 
 
 def _error(text: str) -> bytes:

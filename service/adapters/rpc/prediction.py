@@ -85,7 +85,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         ref, wanted = named_reference(request), tuple(request.output_filter)
         with self._predictor.call(ref, request.model_spec.signature_name, "grpc", "predict") as call:
             select_outputs(call.signature.outputs, wanted)
-            inputs = {alias: tensor_proto.decode(alias, proto) for alias, proto in request.inputs.items()}
+            inputs = tensor_proto.decode_all(request.inputs, call.signature.inputs)
             outputs = await call.run(inputs, context.time_remaining())
             response = predict_pb2.PredictResponse()
             for alias, array in select_outputs(outputs, wanted).items():

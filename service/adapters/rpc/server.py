@@ -21,6 +21,22 @@ from service.adapters.rpc.model_status import ModelStatusService
 from service.adapters.rpc.prediction import PredictionService
 
 _MOST_BYTES = 2**31 - 1
+_MOST_CALLS = 4096
+"""Under way at once, half-sent ones too; one more is RESOURCE_EXHAUSTED."""
+_PATIENCE = {
+    # Who opens a connection and says nothing, or is gone without a word.
+    "grpc.server_handshake_timeout_ms": 20_000,
+    "grpc.keepalive_time_ms": 60_000,
+    "grpc.keepalive_timeout_ms": 20_000,
+    # Clients that look after their connections are not to be thrown out for it, as they are by default.
+    "grpc.http2.min_ping_interval_without_data_ms": 10_000,
+    "grpc.keepalive_permit_without_calls": 1,
+    # A connection goes after an hour, when its calls are done, so that clients spread over servers that came since.
+    "grpc.max_connection_idle_ms": 900_000,
+    "grpc.max_connection_age_ms": 3_600_000,
+    "grpc.max_connection_age_grace_ms": 300_000,
+    "grpc.max_concurrent_streams": 1024,
+}
 _PREDICTION = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
 _MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 _SERVICES = (_PREDICTION, _MODEL)
@@ -61,9 +77,10 @@ class RpcServer:
             "grpc.max_send_message_length": _MOST_BYTES,
             # On by default: a second server would bind the same port without an error and take half of the calls.
             "grpc.so_reuseport": 0,
+            **_PATIENCE,
             **dict(arguments),
         }
-        self._server = grpc.aio.server(options=list(options.items()))
+        self._server = grpc.aio.server(options=list(options.items()), maximum_concurrent_rpcs=_MOST_CALLS)
         self._health = HealthServicer()
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, self._server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(model_status, self._server)
@@ -92,7 +109,7 @@ class RpcServer:
     async def serving(self, ready: bool) -> None:
         """What health says, of the services by their full names and by the short ones that TF Serving goes by."""
         status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-        for service in ("", *_SERVICES, *(name.rpartition(".")[2] for name in _SERVICES)):
+        for service in _HEALTHY:
             await self._health.set(service, status)
 
     async def stop(self, grace_s: float) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from service.domain.errors import InvalidInput
-from service.domain.tensors import NUMPY_TYPES, Array, type_name
+from service.domain.tensors import NUMPY_TYPES, Array, TensorSpec, type_name
 
 _FIELDS: Mapping[str, str] = {
     "DT_FLOAT": "float_val",
@@ -36,15 +36,41 @@ _FIELDS: Mapping[str, str] = {
 _NUMBERS = {field.name: field.number for field in tensor_pb2.TensorProto.DESCRIPTOR.fields}
 _BLOCKS = frozenset({"DT_FLOAT", "DT_DOUBLE", "DT_COMPLEX64", "DT_COMPLEX128", "DT_BOOL"})
 """Types whose field on the wire is the array's own bytes: numbers of fixed width, and truths of one byte each."""
-_MOST_REPEATED_BYTES = 1 << 28
-"""A message of a few bytes may claim any shape; a typed field is only ever repeated up to this."""
+_MOST_REPEATED_BYTES = 1 << 26
+"""A message of a few bytes may claim any shape; one value is only ever repeated up to this, all inputs of a request
+together. It takes no memory before the graph runs: the array is a view of the one value."""
+_MOST_FILLED = 16
+"""How many times as large as what was sent a tensor may be that repeats the last of several values, which does."""
+_FILLED_ANYWAY_BYTES = 1 << 20
 _MOST_DIMENSIONS = 64
 """numpy has no arrays of more."""
 _MOST_BYTES = 2**62
 """Beyond any memory, and still a number that numpy can count to."""
 
 
-def decode(alias: str, proto: tensor_pb2.TensorProto) -> Array:
+def decode_all(protos: Mapping[str, tensor_pb2.TensorProto], specs: Mapping[str, TensorSpec]) -> dict[str, Array]:
+    """The inputs of a request to a signature that wants them like this.
+
+    What claims to be of a shape that the signature refuses is refused before it is made.
+
+    Raises:
+        InvalidInput
+    """
+    arrays: dict[str, Array] = {}
+    left = _MOST_REPEATED_BYTES
+    for alias, proto in protos.items():
+        arrays[alias] = decode(alias, proto, specs.get(alias), left)
+        if arrays[alias].nbytes > proto.ByteSize():
+            left -= arrays[alias].nbytes
+    return arrays
+
+
+def decode(
+    alias: str,
+    proto: tensor_pb2.TensorProto,
+    spec: TensorSpec | None = None,
+    most_repeated_bytes: int = _MOST_REPEATED_BYTES,
+) -> Array:
     """A message as an array.
 
     ``tensor_content`` wins and must have the exact length. A typed field shorter than the shape repeats its last value,
@@ -73,8 +99,17 @@ def decode(alias: str, proto: tensor_pb2.TensorProto) -> Array:
             )
         return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
     values = _typed(name, dtype, proto)
-    if size > len(values) and size * dtype.itemsize > _MOST_REPEATED_BYTES:
-        raise InvalidInput(f"tensor parsing error: {alias}: {len(values)} values for shape {list(shape)} are too few")
+    if size > len(values):
+        sent = max(_FILLED_ANYWAY_BYTES, _MOST_FILLED * proto.ByteSize())
+        most = most_repeated_bytes if len(values) < 2 else min(most_repeated_bytes, sent)
+        if size * dtype.itemsize > most:
+            raise InvalidInput(
+                f"tensor parsing error: {alias}: {len(values)} values for shape {list(shape)} are too few"
+            )
+        if spec is not None and spec.dtype == name and not spec.accepts(shape):
+            raise InvalidInput(f"input {alias!r} expects shape {spec.shape_text()} but got {list(shape)}")
+        if len(values) < 2:
+            return np.broadcast_to(values.reshape(()) if len(values) else _nothing(dtype), shape)
     return _filled(values, size, dtype).reshape(shape)
 
 
@@ -94,18 +129,22 @@ def _typed(name: str, dtype: np.dtype[Any], proto: tensor_pb2.TensorProto) -> Ar
     return np.array(values, dtype)
 
 
+def _nothing(dtype: np.dtype[Any]) -> Array:
+    """What a tensor is filled with that has no value at all."""
+    nothing = np.zeros((), dtype)
+    if dtype.kind == "O":
+        nothing[()] = b""
+    return nothing
+
+
 def _filled(values: Array, size: int, dtype: np.dtype[Any]) -> Array:
     if len(values) == size:
         return values
     if len(values) > size:
         return values[:size]
-    if dtype.kind == "O":
-        last: Any = values[-1] if len(values) else b""
-    else:
-        last = values[-1] if len(values) else np.zeros((), dtype)
     filled = np.empty(size, dtype=dtype)
     filled[: len(values)] = values
-    filled[len(values) :] = last
+    filled[len(values) :] = values[-1]
     return filled
 
 

@@ -157,6 +157,9 @@ class TfServingMetrics:
             self._graph_runs.add(())
             self._graph_time.add((), ran * 1e6)
 
+    def runs_stuck(self, graph: str, signature: str, runs: int) -> None:
+        """TF Serving has no such metric; ours is on the same page."""
+
     def graph_loaded(self, graph: str, seconds: float) -> None:
         """Counted as an attempt."""
 
