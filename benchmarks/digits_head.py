@@ -16,13 +16,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from service.domain.learning import LearningTask
 from training.base_graph import BaseGraph, read_base_manifest
 from training.base_run import run_base
 from training.builtin import digits, materialise
-from training.evaluate import wilson
+from training.data.targets import Classes
+from training.evaluation.intervals import wilson
+from training.objectives import objective_for
 from training.presets import BASE, preset
-from training.probe.logistic import fit
 from training.probe.selection import C_GRID, select
+from training.probe.solve import fit
+from training.recipe import HeadChoice
 from training.seeds import generator
 
 LABELS_A_CLASS = 50
@@ -60,6 +64,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         features, target = features_of_digits(Path(directory))
     print(f"{'seed':>4} {'cut':>10} {'C':>6} {'head':>7} {'95 % interval':>15} {RAW:>11} {'test':>5} {'seconds':>8}")
+    labels = Classes(tuple("56789"))
+    objective = objective_for(LearningTask.MULTICLASS, labels, labels=None, choice=HeadChoice())
     accuracies, raw_accuracies = [], []
     for seed in SEEDS:
         train, test = draw(target, seed)
@@ -67,8 +73,8 @@ def main() -> int:
         scores = {}
         for name, cuts in (("head", [cut for cut in features if cut != RAW]), (RAW, [RAW])):
             rows = {cut: features[cut][train] for cut in cuts}
-            chosen = select(rows, known, 5, C_GRID, seed, lambda done, total: None)
-            linear = fit(rows[chosen.cut], known, 5, chosen.C)
+            chosen = select(objective, rows, known, C_GRID, seed, lambda done, total: None)
+            linear = fit(objective, rows[chosen.cut], known, chosen.C)
             right = linear.logits(features[chosen.cut][test]).argmax(axis=1) == target[test]
             scores[name] = (int(right.sum()), chosen, time.perf_counter() - began)
         (right_head, chosen, seconds), (right_raw, _, _) = scores["head"], scores[RAW]

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 _TRAINER_COMMANDS = {
     ("train",): ("train a base, or a head on one, from a preset or a recipe", "train"),
+    ("recipe",): ("show a recipe with all its defaults, or what recipes may say", "recipe"),
+    ("experiment",): ("compare ways of learning one task over many seeds and source models", "experiment"),
     ("datasets", "check"): ("look for everything wrong with labelled data, as the server would", "check"),
 }
 """Words of ours, what they do, and the trainer's command behind them: another program, started and never imported."""

@@ -67,6 +67,7 @@ class ServeSettings:
     keep_alive_seconds: float = _setting(75.0, "longest pause between two requests of a REST connection")
     max_upload_bytes: int = _setting(4 << 30, "largest upload of labelled data")
     trainers: int = _setting(1, "how many tuning jobs run at once")
+    warm_trainers: int = _setting(1, "trainers kept started, so that a job need not wait for TensorFlow; 500 MB each")
     batching_parameters_file: str = _setting("", "TF Serving's BatchingParameters, as text, for every model")
     per_model_batching: bool = _setting(False, "read batching_params.pbtxt in a version's directory, too")
     warmup_iterations: int = _setting(1, "how often a version's warm-up records are run before it answers")
@@ -224,6 +225,7 @@ _LEAST = {
     "keep_alive_seconds": 0.001,
     "max_upload_bytes": 1,
     "trainers": 0,
+    "warm_trainers": 0,
     "warmup_iterations": 0,
     "load_threads": 1,
     "intra_op_threads": 0,

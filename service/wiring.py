@@ -105,9 +105,10 @@ class Service:
         )
         self._reloads = Reloads(self._models, clock)
         self._database = JobDatabase(f"sqlite:///{self._state.database}")
+        self._trainer = ProcessTrainer(self._state.jobs, spares=settings.warm_trainers if settings.discover else 0)
         self._tuning = Tuning(
             self._database,
-            ProcessTrainer(self._state.jobs),
+            self._trainer,
             ProcessDatasetChecker(),
             DatasetDirectory(self._state.root),
             self._models,
@@ -181,6 +182,7 @@ class Service:
             )
         ]
         stopping = asyncio.create_task(stop.wait())
+        warming = asyncio.create_task(self._trainer.warm_up())
         try:
             await asyncio.wait([*background, stopping], return_when=asyncio.FIRST_COMPLETED)
             for task in background:
@@ -189,6 +191,7 @@ class Service:
                     log.critical("%s ended unexpectedly", task.get_name(), exc_info=task.exception())
         finally:
             stopping.cancel()
+            warming.cancel()
             await self._stop(background)
         for task in background:
             if not task.cancelled() and task.exception() is not None:
@@ -200,6 +203,7 @@ class Service:
         log.info("draining for %.1f s", self._settings.drain_seconds)
         await asyncio.sleep(self._settings.drain_seconds)
         await self._tuning.close()
+        await self._trainer.close()
         await asyncio.gather(self._http.stop(), self._rpc.stop(self._settings.shutdown_seconds))
         for task in background:
             task.cancel()

@@ -7,6 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from training.data.reading import Reading
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,17 +26,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case "train":
             return _train(options)
         case "job":
-            from training.job import run_job
+            from training.job import ON_STDIN, run_job, run_told_job
 
-            return run_job(options.workdir)
+            return run_told_job() if options.workdir == ON_STDIN else run_job(Path(options.workdir))
         case "check":
             return _check(options)
+        case "recipe":
+            from training.recipe_page import show
+
+            return show(options.target, options.schema)
+        case "experiment":
+            from training.experiment.command import experiment
+
+            return experiment(options)
         case _:
             return _verify(options.directories)
 
 
 def _parser() -> argparse.ArgumentParser:
     from service.domain.dataset import DatasetFormat
+    from service.domain.learning import LearningTask
+    from training.experiment.flags import add_experiment
 
     parser = argparse.ArgumentParser(
         prog="python -m training", description="Grow models from labelled data and publish them as versions."
@@ -40,7 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="run a preset or a recipe and publish what it makes")
-    train.add_argument("target", metavar="TARGET", help="a preset (digits, blobs) or a recipe file (JSON)")
+    train.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a preset (digits, blobs, geron, cifar-split, vgg16-gap) or a recipe file (YAML or JSON)",
+    )
     train.add_argument("--repository", type=Path, required=True, metavar="DIR", help="where versions are published")
     train.add_argument("--only", choices=("base", "head"), help="one part of a preset")
     train.add_argument("--seed", type=int, metavar="N", help="in place of the recipe's seed")
@@ -54,20 +72,44 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--json", action="store_true", help="print events as JSON lines")
 
+    recipe = commands.add_parser("recipe", help="show a recipe with all its defaults, or what recipes may say")
+    recipe.add_argument("target", nargs="?", metavar="TARGET", help="a preset or a recipe file")
+    recipe.add_argument("--schema", action="store_true", help="print the JSON Schema of recipes")
+
     job = commands.add_parser("job", help="run the task in WORKDIR/task.json; what the service starts")
-    job.add_argument("workdir", type=Path, metavar="WORKDIR")
+    job.add_argument(
+        "workdir", metavar="WORKDIR", help="- makes ready and waits for the directory's name on standard input"
+    )
 
     check = commands.add_parser("check", help="look for everything wrong with labelled data")
-    check.add_argument("file", type=Path, metavar="FILE")
+    check.add_argument("file", type=Path, metavar="FILE", help="or a folder with one folder of images a class")
     check.add_argument(
         "--format", type=DatasetFormat, choices=list(DatasetFormat), help="default: seen from the content"
     )
-    check.add_argument("--label", metavar="COLUMN", help="a table's label column (default: label)")
+    check.add_argument(
+        "--label", metavar="COLUMNS", help="the label column; several with commas between them (default: label)"
+    )
+    check.add_argument(
+        "--task", type=LearningTask, choices=list(LearningTask), default=LearningTask.MULTICLASS, help="what is learned"
+    )
+    check.add_argument("--features", metavar="COLUMNS", help="the columns that are input (default: all others)")
+    for role, meaning in (
+        ("group", "names groups that stay on one side of the split"),
+        ("time", "says when: the latest items are tested on"),
+        ("side", "says train or test"),
+        ("weight", "says what an item counts in the loss"),
+    ):
+        check.add_argument(f"--{role}", metavar="COLUMN", help=f"the column that {meaning}")
+    check.add_argument(
+        "--quarantine", type=float, metavar="SHARE", help="leave out items that cannot be read, up to this share of all"
+    )
     check.add_argument("--base", type=Path, metavar="VERSION_DIR", help="also whether the data fits this base")
     check.add_argument(
         "--max-memory", type=int, default=4096, metavar="MIB", help="what it may take; a file that needs more is faulty"
     )
     check.add_argument("--json", action="store_true", help="print the report as one JSON line")
+
+    add_experiment(commands)
 
     verify = commands.add_parser("verify", help="load published versions and run their golden pairs")
     verify.add_argument("directories", nargs="+", metavar="VERSION_DIR", help="- reads directories from standard input")
@@ -82,7 +124,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.json:
         with JsonLines(sys.stdout) as lines:
             return train(*what, lines.emit)
-    with chatter_held_back(), ProgressBar() as bar:
+    with chatter_held_back(), ProgressBar(options.repository) as bar:
         return train(*what, bar.emit)
 
 
@@ -92,12 +134,29 @@ def _check(options: argparse.Namespace) -> int:
 
     _bound_memory(options.max_memory * 2**20)
     try:
-        return look(options.file, options.format, options.label, options.base, options.json)
+        return look(options.file, _reading(options), options.base, options.json)
     except OSError as error:
         print(f"cannot read {error.filename}: {error.strerror}", file=sys.stderr)
     except TrainingFailed as error:
         print(error, file=sys.stderr)
     return 2
+
+
+def _reading(options: argparse.Namespace) -> Reading:
+    from training.data.reading import Reading, label_columns
+
+    return Reading(
+        format=options.format,
+        task=options.task,
+        label=label_columns(options.label),
+        features=label_columns(options.features),
+        group=options.group,
+        time=options.time,
+        side=options.side,
+        weight=options.weight,
+        on_bad="fail" if options.quarantine is None else "quarantine",
+        max_bad=options.quarantine or 0.0,
+    )
 
 
 def _bound_memory(limit: int) -> None:

@@ -66,3 +66,15 @@ class BadArtifact(TrainingFailed):
     """What was exported does not do what it was made to do, and so is not published."""
 
     code = "bad_artifact"
+
+
+class LimitReached(TrainingFailed):
+    """The job took more than its recipe's limits allow."""
+
+    code = "limit"
+
+
+class OutOfMemory(TrainingFailed):
+    """A step of training did not fit into the memory of the device."""
+
+    code = "out_of_memory"

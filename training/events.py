@@ -11,9 +11,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
+from service.domain.artifact import REPORT_PAGE
 from service.domain.progress import Failed, Finished, PhaseProgress, TrainerEvent, Warned, to_line
+
+if TYPE_CHECKING:
+    from rich.console import Console as Terminal
 
 Emit = Callable[[TrainerEvent], None]
 LEAST_SHARE_FOR_ETA = 0.1
@@ -94,19 +99,22 @@ def chatter_held_back() -> Iterator[None]:
 class ProgressBar:
     """A bar that moves, and in the end what a person wants to know."""
 
-    def __init__(self) -> None:
-        from rich.console import Console as Terminal
+    def __init__(self, repository: Path | None = None, terminal: Terminal | None = None) -> None:
+        """``repository``: where versions are published, to say where the report lies."""
+        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        self._terminal = Terminal()
+        self._repository = repository
+        self._terminal = terminal or Console()
         columns = (
             TextColumn("{task.fields[phase]:<9}"),
             BarColumn(bar_width=28),
             TextColumn("{task.percentage:>3.0f} %  {task.description}"),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[rest]}"),
         )
         self._progress = Progress(*columns, console=self._terminal, transient=True)
-        self._bar = self._progress.add_task("", total=100, phase="")
+        self._bar = self._progress.add_task("", total=100, phase="", rest="")
 
     def __enter__(self) -> ProgressBar:
         self._progress.start()
@@ -117,25 +125,43 @@ class ProgressBar:
 
     def emit(self, event: TrainerEvent) -> None:
         """Move the bar, or say what there is to say above it."""
+        from rich.markup import escape
+
+        from training.report.notation import seconds
+
         match event:
             case PhaseProgress():
                 self._progress.update(
-                    self._bar, completed=event.percent, description=event.message, phase=event.phase, refresh=True
+                    self._bar,
+                    completed=event.percent,
+                    description=escape(event.message),
+                    phase=event.phase,
+                    rest="" if event.eta_s is None else f"{seconds(event.eta_s)} to go",
+                    refresh=True,
                 )
             case Warned():
-                self._terminal.print(f"[yellow]note[/]  {event.message}", highlight=False)
+                self._say(f"[yellow]note[/]  {escape(event.message)}")
             case Finished():
                 self._say_end(event)
             case Failed():
-                self._terminal.print(f"[red]failed[/] ({event.code}) {event.message}", highlight=False)
+                self._say(f"[red]failed[/] ({event.code}) {escape(event.message)}")
 
     def _say_end(self, event: Finished) -> None:
+        from rich.markup import escape
+
         verdict = event.gate["verdict"]
         colour = {"passed": "green", "insufficient": "yellow"}.get(verdict, "red")
-        self._terminal.print(event.headline, highlight=False)
-        reasons = "; ".join(event.gate["reasons"])
-        self._terminal.print(f"gate: [{colour}]{verdict}[/]" + (f" ({reasons})" if reasons else ""), highlight=False)
+        self._say(escape(event.headline))
+        reasons = escape("; ".join(event.gate["reasons"]))
+        self._say(f"gate: [{colour}]{verdict}[/]" + (f" ({reasons})" if reasons else ""))
         if event.version is None:
-            self._terminal.print("nothing was published", highlight=False)
+            self._say("nothing was published")
         else:
-            self._terminal.print(f"published as {event.model}, version {event.version}", highlight=False)
+            self._say(f"published as {event.model}, version {event.version}")
+            if self._repository is not None:
+                page = self._repository / event.model / str(event.version) / REPORT_PAGE
+                self._say(f"report: {escape(str(page))}")
+
+    def _say(self, words: str) -> None:
+        """A line in Rich's markup; a path is not broken where the terminal ends."""
+        self._terminal.print(words, highlight=False, soft_wrap=True)

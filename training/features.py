@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,16 +51,26 @@ def as_base_input(numbers: Floats, columns: Sequence[str], spec: InputSpec) -> F
     return np.ascontiguousarray(numbers.reshape(len(numbers), *spec.shape))
 
 
+def as_tokens(tokens: NDArray[np.int32], length: int) -> NDArray[np.int32]:
+    """Token numbers [n, any length] cut off or filled up with 0 to a length."""
+    kept = tokens[:, :length]
+    return np.pad(kept, ((0, 0), (0, length - kept.shape[1])))
+
+
 def inputs_of(
     contents: Contents, items: Sequence[int], spec: InputSpec, decode: Callable[[Sequence[bytes]], Floats]
-) -> Floats:
-    """Some items as the base takes them.
+) -> NDArray[Any]:
+    """Some items as the base takes them: float32, int32 for tokens, bytes in an array of objects for texts.
 
     Raises:
         BadData: an image cannot be decoded by the base's own decoder; its place is given.
     """
     if contents.numbers is not None:
         return as_base_input(contents.numbers[np.asarray(items)], contents.columns, spec)
+    if contents.tokens is not None:
+        return as_tokens(contents.tokens[np.asarray(items)], spec.shape[0])
+    if contents.kind is InputKind.TEXT:
+        return np.array([contents.texts[item].encode() for item in items], dtype=object)
     encoded = list(contents.encoded(items))
     try:
         return decode(encoded)
@@ -80,7 +91,8 @@ def extract(
 ) -> Iterator[int]:
     """Fill the cache in ``directory``; yields how many items are done after each batch."""
     cache = FeatureCache(directory, list(widths))
-    raw_width = raw_copy(np.zeros((1, *spec.shape), dtype=np.float32), spec).shape[1]
+    nothing = np.array([b""], dtype=object) if spec.kind is InputKind.TEXT else np.zeros((1, *spec.shape), np.float32)
+    raw_width = raw_copy(nothing, spec).shape[1]
     outputs = {name: _writer(cache.file(name), len(contents), width) for name, width in widths.items()}
     raw = _writer(cache.file(RAW), len(contents), raw_width)
     for start in range(0, len(contents), BATCH):
@@ -95,8 +107,16 @@ def extract(
         output.flush()
 
 
-def raw_copy(inputs: Floats, spec: InputSpec) -> Floats:
-    """The input itself, flat, for the linear baseline: [n, at most ``WIDEST_RAW`` for images]."""
+def raw_copy(inputs: NDArray[Any], spec: InputSpec) -> Floats:
+    """The input itself, flat, for the linear baseline: [n, at most ``WIDEST_RAW``] but for vectors.
+
+    Images are averaged down, texts become counts of their words and tokens counts of theirs, both by hash and on a
+    logarithmic scale.
+    """
+    if spec.kind is InputKind.TEXT:
+        return _counts([[crc32(word) for word in bytes(text).lower().split()] for text in inputs])
+    if spec.kind is InputKind.TOKENS:
+        return _counts([[token for token in row if token] for row in inputs.tolist()])
     if spec.kind is InputKind.IMAGE and spec.width > WIDEST_RAW:
         height, width, channels = spec.shape
         step = int(np.ceil(np.sqrt(spec.width / WIDEST_RAW)))
@@ -104,6 +124,13 @@ def raw_copy(inputs: Floats, spec: InputSpec) -> Floats:
         cropped = inputs[:, : rows * step, : columns * step]
         inputs = cropped.reshape(len(inputs), rows, step, columns, step, channels).mean(axis=(2, 4))
     return inputs.reshape(len(inputs), -1)
+
+
+def _counts(words: Sequence[Sequence[int]]) -> Floats:
+    counts = np.zeros((len(words), WIDEST_RAW), dtype=np.float32)
+    for row, found in enumerate(words):
+        np.add.at(counts[row], np.asarray(found, dtype=np.int64) % WIDEST_RAW, 1.0)
+    return np.log1p(counts)
 
 
 def _writer(path: Path, items: int, width: int) -> Any:

@@ -1,7 +1,11 @@
 """The gate: named checks on a candidate, and the verdict they add up to.
 
-``rejected`` means proven worse, ``insufficient`` that the test is too small to prove anything, ``passed`` neither. It
-decides and has no effects; whether a verdict keeps a candidate from being published is the recipe's ``gate.mode``.
+``rejected`` means that something asked for is not there: it answers wrongly, is worse, or lacks a proof that
+``gate.require`` demands. ``insufficient`` means that nothing speaks against the candidate and the test is too small to
+speak for it: it is published, and moving a label to it should be a person's decision. ``passed`` is neither. The gate
+decides and has no effects; ``gate.mode: record`` publishes what was rejected for its quality all the same.
+
+Differences are gains on the same sealed items, above 0 where the candidate is better, with one-sided 95 % bounds.
 """
 
 from __future__ import annotations
@@ -14,6 +18,11 @@ from typing import Any
 LEAST_TEST, LEAST_TEST_A_CLASS = 100, 5
 PARITY_LIMIT = 1e-5
 SIZE_LIMIT = 1.1
+LEAST_RECALL_ITEMS, RECALL_DROP = 20, 0.05
+"""A class with so many test items may not be proven to be recalled less by more than this."""
+LOSS_RATIO = 1.05
+"""The loss may not be proven worse than the current version's, and larger by more than this factor."""
+MOST_TEST_USES = 10
 
 
 class Verdict(StrEnum):
@@ -76,25 +85,67 @@ def decide(checks: Sequence[Check], mode: str) -> Decision:
     return Decision(verdict, mode, waived or verdict is not Verdict.REJECTED, tuple(checks))
 
 
-def better_than_majority(candidate: Mapping[str, Any], majority: Mapping[str, Any]) -> Check:
-    """The least that is asked of anything: not to be worse than always answering the most frequent class."""
-    value, limit = float(candidate["accuracy"]), float(majority["accuracy"])
-    passed = value > limit and float(candidate["accuracy_high"]) >= limit
-    word = "is" if passed else "is not"
-    return Check(
-        "better_than_majority", passed, value, limit, f"accuracy {value:.3f} {word} above the majority's {limit:.3f}"
-    )
+def better_than_majority(difference: Mapping[str, Any], metric: str) -> Check:
+    """The least that is asked of anything: to be better than an answer that does not look at the item.
 
-
-def not_worse_than_current(difference: Mapping[str, Any], margin: float) -> Check:
-    """Whether a loss against the version that answers now is both likely and larger than the margin."""
+    Not better rejects; better by less than is certain is insufficient.
+    """
     value, bound = float(difference["value"]), float(difference["lower_bound"])
-    passed = not (bound <= -margin and value < -margin)
-    reason = (
-        f"against the current version {value:+.3f} accuracy, with 95 % confidence above {bound:+.3f}; "
-        f"the margin is {margin:g}"
+    reason = f"against always the same answer {_gain(value, bound, metric)}"
+    return Check("better_than_majority", bound > 0, bound, 0.0, reason, _unless(value <= 0))
+
+
+def not_worse_than_linear(difference: Mapping[str, Any], metric: str, margin: float) -> Check:
+    """Whether a first version is at least what a linear model on raw input is, less the margin: else the base harms.
+
+    Proven worse rejects; seemingly worse is insufficient.
+    """
+    value = float(difference["value"])
+    reason = f"against a linear model on raw input {_gain(value, float(difference['lower_bound']), metric)}"
+    proven = float(difference["upper_bound"]) < 0
+    return Check(
+        "not_worse_than_linear_raw", value >= -margin, value, -margin, f"{reason}; {_margin(margin)}", _unless(proven)
     )
-    return Check("not_worse_than_current", passed, value, -margin, reason)
+
+
+def against_current(difference: Mapping[str, Any], metric: str, margin: float, require: str) -> Check:
+    """Whether the candidate may follow the version that answers now.
+
+    ``not_worse``: proven to be within the margin passes; probably worse by more than the margin rejects; between them
+    the evidence is insufficient. On 200 items that are right nine times of ten nobody can be proven to be within two
+    points, so that demanding a proof would keep most good candidates back. ``proven``: without that proof it is
+    rejected. ``better``: without proof of a gain it is rejected.
+    """
+    value, bound = float(difference["value"]), float(difference["lower_bound"])
+    reason = f"against the current version {_gain(value, bound, metric)}"
+    if require == "better":
+        return Check("better_than_current", bound > 0, bound, 0.0, f"{reason}; it has to be above 0")
+    passed = bound > -margin
+    decides = _unless(require == "proven" or value < -margin)
+    return Check("not_worse_than_current", passed, bound, -margin, f"{reason}; {_margin(margin)}", decides)
+
+
+def no_class_forgotten(drops: Sequence[Mapping[str, Any]]) -> Check:
+    """Whether some class that the current version knows is proven to be recalled clearly less."""
+    judged = [drop for drop in drops if drop["items"] >= LEAST_RECALL_ITEMS]
+    worst = min(judged, key=lambda drop: float(drop["upper_bound"]), default=None)
+    if worst is None:
+        reason = f"no class has {LEAST_RECALL_ITEMS} test items, so recall was not compared class by class"
+        return Check("no_class_forgotten", True, 0.0, -RECALL_DROP, reason)
+    bound = float(worst["upper_bound"])
+    reason = (
+        f"of class {worst['label']!r} it recalls {float(worst['value']):+.3f} against the current version, with 95 % "
+        f"confidence below {bound:+.3f}; -{RECALL_DROP:g} is the limit"
+    )
+    return Check("no_class_forgotten", bound >= -RECALL_DROP, bound, -RECALL_DROP, reason)
+
+
+def loss_not_worse(candidate: float, current: float, difference: Mapping[str, Any]) -> Check:
+    """Whether the probabilities became clearly worse, even where the answers did not."""
+    proven = float(difference["upper_bound"]) < 0
+    ratio = candidate / max(current, 1e-12)
+    reason = f"the log loss is {candidate:.4f}, the current version's {current:.4f}; {LOSS_RATIO:g} times is the limit"
+    return Check("log_loss_not_worse", not (proven and ratio > LOSS_RATIO), ratio, LOSS_RATIO, reason)
 
 
 def same_in_fresh_process(largest_difference: float) -> Check:
@@ -105,9 +156,9 @@ def same_in_fresh_process(largest_difference: float) -> Check:
 
 
 def head_equals_graph(largest_difference: float) -> Check:
-    """Whether the head's own numbers, applied to features, give the exported graph's probabilities."""
+    """Whether the head's own numbers, applied to features, give the exported graph's answers."""
     passed = largest_difference <= PARITY_LIMIT
-    reason = f"head and graph differ by {largest_difference:.2g} in probability; the limit is {PARITY_LIMIT:g}"
+    reason = f"head and graph differ by {largest_difference:.2g}; the limit is {PARITY_LIMIT:g}"
     return Check("parity_head_and_graph", passed, largest_difference, PARITY_LIMIT, reason, waivable=False)
 
 
@@ -138,3 +189,24 @@ def enough_test_items(items: int, fewest_of_a_class: int) -> list[Check]:
             insufficient,
         ),
     ]
+
+
+def fresh_test(uses: int) -> Check:
+    """Whether the same test items have judged so many versions that they were, in effect, chosen by."""
+    reason = (
+        f"these test items have judged {uses} versions of this model; after {MOST_TEST_USES} new ones are needed, "
+        "since the best of many is lucky"
+    )
+    return Check("fresh_test", uses <= MOST_TEST_USES, uses, MOST_TEST_USES, reason, Verdict.INSUFFICIENT)
+
+
+def _unless(rejecting: bool) -> Verdict:
+    return Verdict.REJECTED if rejecting else Verdict.INSUFFICIENT
+
+
+def _gain(value: float, bound: float, metric: str) -> str:
+    return f"{value:+.3f} {metric}, with 95 % confidence above {bound:+.3f}"
+
+
+def _margin(margin: float) -> str:
+    return f"the margin is {margin:.3g}"

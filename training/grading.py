@@ -1,105 +1,125 @@
-"""The evaluate phase of a head: the candidate, its baselines and the version that answers now, on one sealed test."""
+"""The evaluate phase of a head: the candidate, everything beside it, and the version that answers now, on one test."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.domain.artifact import HEAD, Manifest
-from service.domain.heads import Head
-from training import gate
-from training.base_graph import read_manifest
-from training.errors import BadBase
-from training.evaluate import Integers, arm, class_figures, confusion, paired_difference, probability_figures
-from training.features import RAW
+from training import gate, ood, sealed_use
+from training.current import Current, current_version
+from training.evaluation.arms import grade
+from training.evaluation.suspects import suspects
 from training.head_state import HeadState
+from training.objectives import Objective
 from training.seeds import child_seed
 
-
-def grade(
-    answers: Mapping[str, Integers], probabilities: NDArray[np.float64], targets: Integers, classes: int, seed: int
-) -> dict[str, Any]:
-    """Figures of every arm, and of the first arm, whose ``probabilities`` are given, against each of the others.
-
-    Args:
-        answers: predicted classes [n] by arm; the first is the candidate.
-    """
-    candidate, *others = answers
-    counts = confusion(targets, answers[candidate], classes)
-    right = {name: predicted == targets for name, predicted in answers.items()}
-    present = np.bincount(targets, minlength=classes)
-    return {
-        "arms": {name: arm(targets, predicted, classes) for name, predicted in answers.items()},
-        "differences": {
-            other: asdict(paired_difference(right[candidate], right[other], child_seed(seed, other)))
-            for other in others
-        },
-        "probabilities": probability_figures(probabilities, targets),
-        "classes": {name: figures.tolist() for name, figures in class_figures(counts).items()},
-        "confusion": counts.tolist(),
-        "fewest_of_a_class": int(present.min()),
-    }
+REFERENCE_ARRAYS = "reference.npz"
 
 
-def quality_checks(evaluated: Mapping[str, Any], margin: float) -> list[gate.Check]:
-    """What the gate asks about quality, given the figures of ``grade``."""
-    arms, differences = evaluated["arms"], evaluated["differences"]
-    candidate = next(iter(arms.values()))
-    checks = [gate.better_than_majority(candidate, arms["majority"])]
-    if "current" in differences:
-        checks.append(gate.not_worse_than_current(differences["current"], margin))
-    return checks
+def settled(run: HeadState) -> Objective:
+    """The objective with the thresholds and intervals that calibration found."""
+    found = run.found["calibrate"]
+    return run.objective.settled(thresholds=tuple(found["thresholds"]), half_widths=tuple(found["half_widths"]))
 
 
 def grade_head(run: HeadState) -> dict[str, Any]:
     """Open the test and let everyone answer it."""
-    cut, labels = run.found["probe"]["cut"], run.labels
-    current, skipped = _current_head(run.task.current, run.base_manifest.digest, labels)
+    objective, choice = settled(run), run.recipe.evaluate
+    current, skipped = _current(run)
+    unseen = _of_training_items(run, objective)
     test = run.split.test.open()
-    targets = run.targets[test]
-    head = run.linear("candidate").folded(labels, run.found["calibrate"]["temperature"])
-    logits = head.logits(run.cache.rows(cut, test)).astype(np.float64)
-    majority = int(np.bincount(run.targets[run.split.train], minlength=len(labels)).argmax())
-    answers = {
-        "candidate": logits.argmax(axis=1),
-        "majority": np.full(len(test), majority),
-        "linear_raw": run.linear("linear_raw").logits(run.cache.rows(RAW, test)).argmax(axis=1),
-    }
+    encoded = run.wanted[test]
+    candidate = run.candidate
+    answers = {"candidate": candidate.logits(test) / run.found["calibrate"]["temperature"]}
+    costs = {"candidate": candidate.cost.to_dict()}
+    constant = objective.constant(run.wanted[run.split.train])
+    answers["majority"] = np.tile(constant, (len(test), 1))
+    for name, arm in run.arms.items():
+        answers[name], costs[name] = arm.logits(test), arm.cost.to_dict()
+    others: dict[str, Objective] = {}
     if current is not None:
-        answers["current"] = current[0].logits(run.cache.rows(current[1], test)).argmax(axis=1)
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-    found = grade(answers, probabilities, targets, len(labels), child_seed(run.recipe.seed, "evaluate"))
-    return {**found, **({"current_skipped": skipped} if skipped else {})}
+        answers["current"] = current.logits(run, test)
+        others["current"] = current.objective
+    found = grade(
+        objective,
+        answers,
+        encoded,
+        child_seed(run.recipe.seed, "evaluate"),
+        draws=choice.bootstrap,
+        confidence=choice.confidence,
+        costs=costs,
+        objectives=others,
+    )
+    digests = run.found["validate"]["digests"]
+    digest = sealed_use.digest_of(digests[item] for item in test)
+    return {
+        **found,
+        **unseen,
+        "ood": _strangeness(run, test),
+        "test": {"digest": digest, "uses": sealed_use.uses(run.task.repository / run.task.head, digest)},
+        **({"current_skipped": skipped} if skipped else {}),
+    }
 
 
-def _current_head(
-    directory: Path | None, base_digest: str, labels: tuple[str, ...]
-) -> tuple[tuple[Head, str] | None, str | None]:
-    """The head that answers now and its cut, if it can be compared; else why not."""
-    if directory is None:
+def quality_checks(evaluated: Mapping[str, Any], margin: float, require: str = "not_worse") -> list[gate.Check]:
+    """What the gate asks about quality, given the figures of ``grade_head``.
+
+    The margin is in the headline metric; of an absolute error it is a share of the error of always the same answer.
+    """
+    arms, differences, metric = evaluated["arms"], evaluated["differences"], evaluated["metric"]
+    if not evaluated["greater_is_better"]:
+        margin *= float(arms["majority"]["value"])
+    checks = [gate.better_than_majority(evaluated["beyond_chance"], evaluated["beyond_chance"]["metric"])]
+    if "current" in differences:
+        checks.append(gate.against_current(differences["current"], metric, margin, require))
+        if evaluated["recall_drops"]:
+            checks.append(gate.no_class_forgotten(evaluated["recall_drops"]))
+        if evaluated["loss_gain"]:
+            ours, theirs = (float(arms[name]["loss"]) for name in ("candidate", "current"))
+            checks.append(gate.loss_not_worse(ours, theirs, evaluated["loss_gain"]))
+    elif "linear_raw" in differences:
+        checks.append(gate.not_worse_than_linear(differences["linear_raw"], metric, margin))
+    checks.append(gate.fresh_test(int(evaluated["test"]["uses"])))
+    return checks
+
+
+def reference_file(run: HeadState) -> Path | None:
+    """The bank of training features in the work area; None where none was wanted."""
+    path = run.area.directory / REFERENCE_ARRAYS
+    return path if path.exists() else None
+
+
+def _current(run: HeadState) -> tuple[Current | None, str | None]:
+    """The version that answers now, if it was asked for and can be compared; else why not."""
+    if run.task.current is None or "current" not in run.recipe.baselines:
         return None, None
-    try:
-        manifest = read_manifest(directory)
-        problem = _incomparable(manifest, base_digest, labels)
-        if problem:
-            return None, f"not compared with the current version: {problem}"
-        with np.load(directory / HEAD) as file:
-            head = Head(file["weights"], file["bias"], manifest.labels)
-    except (BadBase, OSError, KeyError, ValueError) as error:
-        # The service may have removed it since the job was made; the candidate is still worth having.
-        return None, f"not compared with the current version: {error}"
-    return (head, str(manifest.cut)), None
+    return current_version(run.task.current, run.base_manifest, run.objective)
 
 
-def _incomparable(manifest: Manifest, base_digest: str, labels: tuple[str, ...]) -> str | None:
-    if manifest.base is None or manifest.base.digest != base_digest:
-        return "it stands on another base"
-    if manifest.labels != labels:
-        return "it answers with other classes"
-    return None
+def _of_training_items(run: HeadState, objective: Objective) -> dict[str, Any]:
+    """What heads that had not seen them say of training items: labels that may be wrong, and the bank of features."""
+    logits, items = run.candidate.unseen()
+    logits = logits / run.found["calibrate"]["temperature"]
+    listed = suspects(objective, logits, run.wanted[items], items)
+    if run.recipe.ood.method == "knn" and len(run.split.train) > 1:
+        features = run.features(run.split.train)
+        answers = objective.answers(logits.mean(axis=0) if len(logits) else np.zeros((0, objective.outputs)))
+        found = ood.reference(features, run.recipe.ood.quantile, child_seed(run.recipe.seed, "ood"))
+        ood.write_reference(run.area.directory / REFERENCE_ARRAYS, found, features, next(iter(answers.values())))
+    return {"suspects": [{**entry, "place": run.contents.place(entry.pop("item"))} for entry in listed]}
+
+
+def _strangeness(run: HeadState, test: Any) -> dict[str, Any] | None:
+    """How the test's items look beside the training items': the summary, and the strangest of them."""
+    path = reference_file(run)
+    if path is None:
+        return None
+    found = ood.read_reference(path)
+    features = run.features(test)
+    scores = found.scores(features)
+    strangest = [at for at in np.argsort(-scores, kind="stable")[: ood.MOST_LISTED] if scores[at] > found.threshold]
+    outliers = [{"place": run.contents.place(int(test[at])), "score": float(scores[at])} for at in strangest]
+    return {**ood.summary(found, scores), "outliers": outliers}

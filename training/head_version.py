@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from service.domain.artifact import (
-    EXTRA,
     KERAS_MODEL,
-    LINEAGE,
-    MODEL_CARD,
-    REPORT,
     BaseRef,
     Manifest,
     ModelKind,
@@ -23,40 +16,72 @@ from service.domain.artifact import (
 )
 from service.domain.heads import AnswerForm, Head
 from service.domain.progress import Finished
-from training import gate, report, report_page
+from training import gate, head_report, report
 from training.bases.keras_head import write_keras_head
-from training.export.extras import make_room, stored_ratio, write_golden, write_head, write_warmup
+from training.bases.publishing import pooling_of
+from training.candidates.answering import largest_gap
+from training.candidates.full_version import write_full
+from training.export.extras import (
+    make_room,
+    stored_ratio,
+    write_golden,
+    write_head,
+    write_reference,
+    write_warmup,
+)
 from training.export.head_model import export_head
+from training.grading import reference_file, settled
 from training.head_state import HeadState
 from training.publish import Candidate, provenance, publish
-
-REPORT_PAGE = EXTRA / "report.html"
+from training.verify import hold_copy
 
 
 def fitted_head(run: HeadState) -> Head:
-    """The head as it will answer: standardisation and temperature in its weights."""
-    return run.linear("candidate").folded(run.labels, run.found["calibrate"]["temperature"])
+    """The head as it will answer: standardisation, temperature and the scale of values in its weights."""
+    return run.linear("candidate").folded(settled(run), run.found["calibrate"]["temperature"])
 
 
-def export(run: HeadState, directory: Path) -> dict[str, Any]:
-    """Write all files of the version that decide its answers; returns what was measured on the way."""
+def export(run: HeadState, directory: Path, ready: Callable[[], None]) -> dict[str, Any]:
+    """Write all files of the version that decide its answers; returns what was measured on the way.
+
+    Args:
+        ready: called once SavedModel and golden pair are whole and can be checked while the rest is written.
+    """
+    if run.candidate.kind is ModelKind.HEAD:
+        return _export_head(run, directory, ready)
+    found = write_full(run, settled(run), directory, ready)
+    if not run.found["finetune"]["kept"]:
+        # The features that a fine-tuned model gives are others than those the bank would be made of.
+        write_reference(directory, reference_file(run))
+    return found
+
+
+def _export_head(run: HeadState, directory: Path, ready: Callable[[], None]) -> dict[str, Any]:
     spec, cut, head = run.base_manifest.input, run.found["probe"]["cut"], fitted_head(run)
     exported = export_head(run.base.loaded, cut, head, spec, directory)
     make_room(directory)
     sample = run.area.arrays("sample")
     answered = write_golden(directory, sample["inputs"], spec.name)
+    ready()
     write_warmup(directory, run.task.head, sample["inputs"], spec.name)
     write_head(directory, head)
-    expected = head.answer(run.cache.rows(cut, sample["items"]), AnswerForm.PREDICT)["probabilities"]
+    write_reference(directory, reference_file(run))
+    answers = head.answer(run.features(sample["items"]), AnswerForm.PREDICT)
+    expected = answers["probabilities" if "probabilities" in answers else "values"]
     found = {
         "routes": {name: {"via": route.via, "form": str(route.form)} for name, route in exported.routes.items()},
-        "head_and_graph": float(np.abs(answered["probabilities"] - expected).max()),
+        "head_and_graph": largest_gap(answers, answered),
         "stored_ratio": stored_ratio(directory, exported.weights),
     }
-    keras_base = run.task.base_directory / KERAS_MODEL
-    if keras_base.exists():
+    if run.keras_base is not None:
         found["head_and_keras"] = write_keras_head(
-            keras_base, cut, head, directory / KERAS_MODEL, sample["inputs"], expected
+            run.keras_base,
+            cut,
+            head,
+            directory / KERAS_MODEL,
+            sample["inputs"],
+            expected,
+            pooling_of(run.base_manifest),
         )
     return found
 
@@ -83,11 +108,10 @@ def resolved_recipe(run: HeadState) -> dict[str, Any]:
     return raw
 
 
-def publish_head(run: HeadState, verify: Callable[[Path], object]) -> int:
+def publish_head(run: HeadState) -> int:
     """Publish the exported candidate; its number."""
-    document = head_report(run)
     manifest = Manifest(
-        kind=ModelKind.HEAD,
+        kind=run.candidate.kind,
         task=run.recipe.head.task,
         labels=run.labels,
         input=run.base_manifest.input,
@@ -106,36 +130,14 @@ def publish_head(run: HeadState, verify: Callable[[Path], object]) -> int:
             recipe=resolved_recipe(run),
             seed=run.recipe.seed,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
+            replay=run.found["validate"]["replay"],
+            unfrozen=run.found["finetune"]["layers"] if run.found["finetune"]["kept"] else [],
         ),
     )
-    documents = {
-        REPORT: _json(document),
-        REPORT_PAGE: report_page.page(document).encode(),
-        MODEL_CARD: _json(report.model_card(document, manifest)),
-        LINEAGE: _json(report.lineage(document, manifest, split=run.found["split"])),
-    }
+    documents = head_report.documents(run, resolved_recipe(run), manifest)
     candidate = Candidate(run.task.head, run.area.directory / "export", manifest, documents)
-    return publish(run.task.repository, candidate, verify)
-
-
-def head_report(run: HeadState) -> dict[str, Any]:
-    """The report's document."""
-    evaluated, probe = run.found["evaluate"], run.found["probe"]
-    return report.document(
-        model=run.task.head,
-        labels=run.labels,
-        evaluated=evaluated,
-        decision=run.found["gate"],
-        recipe=resolved_recipe(run),
-        dataset=run.found["validate"]["report"],
-        timings={phase: cost["seconds"] for phase, cost in run.costs.items()},
-        notes=[*run.found["validate"]["notes"], *filter(None, [evaluated.get("current_skipped")])],
-        base={"model": run.task.base_model, "version": run.task.base_version, "digest": run.base_manifest.digest},
-        peak_memory_mb=max(cost["peak_memory_mb"] for cost in run.costs.values()),
-        probe=probe,
-        calibration=run.found["calibrate"],
-        export={key: value for key, value in run.found["export"].items() if key != "routes"},
-    )
+    verified = run.found["export"]["files"]
+    return publish(run.task.repository, candidate, lambda staged: hold_copy(staged, verified))
 
 
 def finished(run: HeadState) -> Finished:
@@ -144,12 +146,8 @@ def finished(run: HeadState) -> Finished:
     return Finished(
         model=run.task.head,
         version=run.found["publish"]["version"],
-        metrics=report.metrics(evaluated, run.found["probe"]["configs_tried"]),
+        metrics=report.metrics(evaluated, head_report.configs_tried(run.found)),
         gate=run.found["gate"],
         recipe=resolved_recipe(run),
         headline=report.headline(run.task.head, evaluated),
     )
-
-
-def _json(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, indent=1, sort_keys=False).encode()

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import queue
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from training.errors import TrainingFailed
 from training.events import JsonLines
 from training.task import read_task
 
-LOCK = "lock"
+LOCK, LOG = "lock", "trainer.log"
+ON_STDIN = "-"
+"""In place of a working directory: it will be told on standard input."""
 LEAST_PRIORITY = 19
 
 
@@ -29,6 +32,39 @@ def run_job(workdir: Path) -> int:
         _give_way()
         with _alone_in(workdir):
             return _run(workdir, console)
+
+
+def run_told_job() -> int:
+    """Make ready, wait for one line with a working directory, and run the task there, as ``run_job``; killed when
+    standard input ends first.
+    """
+    with _events_only_on_stdout() as console, console:
+        told: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        _die_with_parent(told.put)
+        _give_way()
+        _import_everything()
+        workdir = Path(os.fsdecode(told.get()))
+        _log_to(workdir / LOG)
+        with _alone_in(workdir):
+            return _run(workdir, console)
+
+
+def _import_everything() -> None:
+    """What any job needs and takes seconds to import. Nothing is computed: on a card that would take its memory."""
+    import keras  # noqa: F401
+    import scipy.optimize  # noqa: F401
+    import tensorflow  # noqa: F401
+
+    import training.pipeline  # noqa: F401
+
+
+def _log_to(file: Path) -> None:
+    """From here on, what is not an event goes to the end of a file."""
+    sys.stderr.flush()
+    log = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
 
 
 def _run(workdir: Path, console: JsonLines) -> int:
@@ -57,14 +93,21 @@ def _events_only_on_stdout() -> Iterator[JsonLines]:
         yield JsonLines(stream)
 
 
-def _die_with_parent() -> None:
-    """End this process, and its children where it leads them, once standard input is closed at the other end."""
-    threading.Thread(target=_wait_for_end_of_input, name="parent-watch", daemon=True).start()
+def _die_with_parent(first_line: Callable[[bytes], None] | None = None) -> None:
+    """End this process, and its children where it leads them, once standard input is closed at the other end. Before
+    that, ``first_line`` is given the first line that comes.
+    """
+    watch = threading.Thread(target=_read_to_the_end, args=(first_line,), name="parent-watch", daemon=True)
+    watch.start()
 
 
-def _wait_for_end_of_input() -> None:
-    while os.read(0, 4096):
-        pass
+def _read_to_the_end(first_line: Callable[[bytes], None] | None) -> None:
+    held = b""
+    while read := os.read(0, 4096):
+        held += read if first_line else b""
+        if first_line and b"\n" in held:
+            first_line(held.partition(b"\n")[0])
+            first_line = None
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(-signal.SIGKILL & 0xFF)

@@ -6,36 +6,41 @@ that knows how, and leaves a result in the work area; a run after a crash skips 
 
 from __future__ import annotations
 
-import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 from service.domain.jobs import PHASES
-from service.domain.progress import Finished
+from service.domain.progress import Finished, TrainerEvent
 from training import grading, head_version
-from training.data.contents import in_label_order
-from training.errors import BadRecipe
+from training.candidates.baselines import fit_baselines
+from training.candidates.copies import check_copies, extract_copies
+from training.candidates.extending import all_labels, is_extending
+from training.candidates.finetuning import finetune
+from training.candidates.network import fit_network, is_wanted
+from training.candidates.probing import probe
+from training.data.targets import Classes
+from training.errors import BadData, BadRecipe
 from training.events import Announcer, Emit
-from training.features import RAW, extract, inputs_of
+from training.features import BATCH, extract, inputs_of
+from training.finetune.augment import resolve_policy
 from training.gate import decide, enough_test_items
 from training.head_state import HeadState
+from training.limits import Limits, peak_memory_mb
 from training.probe.calibration import calibrate
-from training.probe.logistic import fit
-from training.probe.selection import C_GRID, select
 from training.recipe import Overrides
 from training.seeds import child_seed
-from training.split import divide
+from training.split import Divisible, hold_out, partition
+from training.target_record import names_of, to_plain
 from training.task import Task
-from training.verify import FreshProcess
+from training.verify import FreshProcess, digests
 from training.workarea import WorkArea
 
-SHARES = dict(zip(PHASES, (3, 1, 28, 20, 1, 1, 43, 1, 2), strict=True))
+SHARES = dict(zip(PHASES, (3, 1, 28, 20, 25, 1, 2, 40, 1, 2), strict=True))
 """How long the phases take compared to each other, measured on the digits preset."""
-CANDIDATE, BASELINE = "candidate", "linear_raw"
 SAMPLE = 8
 """Real items kept for the golden pair."""
 SCALE_RATIO = 8.0
@@ -45,10 +50,12 @@ SCALE_RATIO = 8.0
 class HeadRun(HeadState):
     """One run of one job: the phases, over the state they share."""
 
-    def __init__(self, task: Task, recipe: Overrides, area: WorkArea, emit: Emit, cut: str = "auto") -> None:
-        super().__init__(task, recipe, area)
-        self.announcer = Announcer(SHARES, emit)
-        self.cut = cut
+    def __init__(
+        self, task: Task, recipe: Overrides, area: WorkArea, emit: Emit, cut: str | Sequence[str] = "auto"
+    ) -> None:
+        super().__init__(task, recipe, area, cut)
+        self.limits = Limits(recipe.limits)
+        self.announcer = Announcer(SHARES, self._within_limits(emit))
         self._closing = ExitStack()
 
     def run(self) -> Finished:
@@ -57,6 +64,7 @@ class HeadRun(HeadState):
         Raises:
             TrainingFailed: running again would end the same way.
         """
+        self.limits.apply()
         with self._closing:
             self._run_phases()
         return head_version.finished(self)
@@ -72,7 +80,15 @@ class HeadRun(HeadState):
                 self.area.finish(phase, result)
             else:
                 self.announcer.skip(phase)
+                self.limits.count(result["cost"]["seconds"])
             self.found[phase], self.costs[phase] = result["found"], result["cost"]
+
+    def _within_limits(self, emit: Emit) -> Emit:
+        def emit_if_allowed(event: TrainerEvent) -> None:
+            self.limits.check()
+            emit(event)
+
+        return emit_if_allowed
 
     @cached_property
     def checker(self) -> FreshProcess:
@@ -83,8 +99,12 @@ class HeadRun(HeadState):
 
     def _validate(self) -> dict[str, Any]:
         manifest, contents = self.base_manifest, self.contents
-        if self.cut not in {"auto", *manifest.features}:
-            raise BadRecipe(f"the base has no cut {self.cut!r}; it has {', '.join(manifest.features)}")
+        self.limits.check_examples(len(contents))
+        check_copies(self)
+        resolve_policy(self.recipe.augment.policy, manifest.input.kind)
+        for cut in (self.cut,) if isinstance(self.cut, str) else self.cut:
+            if cut not in {"auto", *manifest.features}:
+                raise BadRecipe(f"the base has no cut {cut!r}; it has {', '.join(manifest.features)}")
         notes = [f"{note.place}: {note.message}" for note in self._report.warnings]
         if contents.numbers is not None and manifest.input.kind == "image":
             largest = float(contents.numbers.max())
@@ -94,65 +114,89 @@ class HeadRun(HeadState):
             notes.append("the columns have other names than the base's and are taken in their order")
         for note in notes:
             self.announcer.warn(note)
+        names = names_of(contents.targets, self.task.reading.labels)
         return {
-            "classes": in_label_order(contents.labels),
-            "labels": contents.labels,
+            "labels": all_labels(self, names) if is_extending(self) else names,
+            "targets": to_plain(contents.targets),
+            "weights": None if contents.weights is None else contents.weights.tolist(),
             "digests": contents.digests,
+            "replay": self.replayed.digest if is_extending(self) else None,
             "report": self._report.to_dict(),
             "notes": notes,
         }
 
     def _split(self) -> dict[str, Any]:
-        found = self.found["validate"]
-        seed = child_seed(self.recipe.seed, "split")
-        train, test = divide(found["digests"], found["labels"], self.recipe.split.test, seed)
-        missing = set(range(len(self.labels))) - set(self.targets[train].tolist())
-        if missing:
-            names = ", ".join(repr(self.labels[label]) for label in sorted(missing))
-            self.announcer.warn(f"all training items of class {names} are copies of items with another label")
-        return {"train": train, "test": test}
+        items, choice = Divisible.of(self.contents), self.recipe.split
+        train, test = partition(items, choice.method, choice.test, child_seed(self.recipe.seed, "split"))
+        if isinstance(self.targets, Classes):
+            labels = self.targets.labels
+            missing = set(labels) - {labels[item] for item in train}
+            if missing:
+                names = ", ".join(map(repr, sorted(missing)))
+                self.announcer.warn(f"no item of class {names} is left to learn from without the test")
+        try:
+            seed = child_seed(self.recipe.seed, "watched")
+            fitting, watched = hold_out(items, train, choice.method, choice.val, seed)
+        except BadData:
+            # Enough for a linear head, which is cross-validated; what has to be watched says that it cannot be.
+            fitting, watched = train, []
+        return {"train": train, "test": test, "fitting": fitting, "watched": watched}
 
     def _features(self) -> dict[str, Any]:
+        _ = self.checker  # started now, it has imported TensorFlow by the time there is something to check
         manifest, total = self.base_manifest, len(self.contents)
+        copied = self.recipe.augment.cached_copies * len(self.split.train)
+        clock = [time.monotonic()]
         with self.area.fresh_directory("features") as directory:
             for done in extract(self.contents, self.base, manifest.input, manifest.features, directory):
-                self.announcer.progress("features", f"{done} of {total} items through the base", done, total)
+                clock.append(time.monotonic())
+                self.announcer.progress("features", f"{done} of {total} items through the base", done, total + copied)
+
+        def told(done: int, copies: int) -> None:
+            self.announcer.progress("features", f"{done} of {copies} copies", total + done, total + copied)
+
+        if copied:
+            extract_copies(self, told)
         items = self.split.train[:SAMPLE]
         inputs = inputs_of(self.contents, items.tolist(), manifest.input, self.base.pixels)
         self.area.save_arrays("sample", items=items, inputs=inputs)
-        return {"items": total, "cuts": dict(manifest.features)}
+        return {"items": total, "cuts": dict(manifest.features), "seconds_an_item": _pace(clock, total)}
 
     def _probe(self) -> dict[str, Any]:
-        train, seed = self.split.train, child_seed(self.recipe.seed, "probe")
-        targets, classes = self.targets[train], len(self.labels)
-        l2 = self.recipe.head.l2
-        grid = C_GRID if l2 == "auto" else (1.0 / l2,)
-        cuts = self.cache.cuts if self.cut == "auto" else (self.cut,)
-        features = {cut: self.cache.rows(cut, train) for cut in cuts}
+        wanted = is_wanted(self.recipe.head)
+        parts = 2 if wanted else 1
 
         def told(done: int, total: int) -> None:
-            self.announcer.progress("probe", f"{done} of {total} configurations tried", done, total + 1)
+            self.announcer.progress("probe", f"{done} of {total} configurations tried", done, parts * (total + 1))
 
-        chosen = select(features, targets, classes, grid, seed, told)
-        raw = self.cache.rows(RAW, train)
-        baseline = select({RAW: raw}, targets, classes, grid, seed, lambda done, total: None)
-        for name, rows, C in ((CANDIDATE, features[chosen.cut], chosen.C), (BASELINE, raw, baseline.C)):
-            linear = fit(rows, targets, classes, C)
-            statistics = {"mean": linear.scaling.mean, "spread": linear.scaling.spread}
-            self.area.save_arrays(name, weights=linear.weights, bias=linear.bias, **statistics)
-        self.area.save_arrays("out_of_fold", logits=chosen.logits)
-        return {
-            "cut": chosen.cut,
-            "C": chosen.C,
-            "folds": chosen.folds,
-            "repeats": chosen.repeats,
-            "trials": [asdict(trial) for trial in chosen.trials],
-            "baseline_trials": [asdict(trial) for trial in baseline.trials],
-            "configs_tried": len(chosen.trials) + len(baseline.trials),
-        }
+        def heard(done: int, total: int) -> None:
+            self.announcer.progress("probe", f"step {done} of {total} of the head's layers", total + done, 2 * total)
+
+        found = probe(self, told)
+        self.found["probe"] = found
+        return {**found, "network": fit_network(self, found["C"], heard) if wanted else None}
+
+    def _finetune(self) -> dict[str, Any]:
+        def told(message: str, done: int, total: int) -> None:
+            self.announcer.progress("finetune", message, done, 3 * total)
+
+        def heard(message: str, done: int, total: int) -> None:
+            self.announcer.progress("finetune", message, total + 2 * done, 3 * total)
+
+        found = finetune(self, told)
+        return {**found, "baselines": fit_baselines(self, heard)}
 
     def _calibrate(self) -> dict[str, Any]:
-        return asdict(calibrate(self.area.arrays("out_of_fold")["logits"], self.targets[self.split.train]))
+        logits, items = self.candidate.unseen()
+        found = calibrate(
+            self.objective,
+            logits,
+            self.wanted[items],
+            method=self.recipe.calibrate.method,
+            threshold=self.recipe.head.threshold,
+            confidence=self.recipe.evaluate.confidence,
+        )
+        return asdict(found)
 
     def _evaluate(self) -> dict[str, Any]:
         found = grading.grade_head(self)
@@ -163,28 +207,35 @@ class HeadRun(HeadState):
     def _export(self) -> dict[str, Any]:
         checker = self.checker
         with self.area.fresh_directory("export") as directory:
-            found = head_version.export(self, directory)
+            found = head_version.export(self, directory, ready=lambda: checker.begin(directory))
             self.announcer.progress("export", "a fresh process checks the export", 1, 2)
-            verification = checker.verify(directory)
-        return {**found, "fresh_process": asdict(verification)}
+            verification = checker.result()
+            return {**found, "fresh_process": asdict(verification), "files": digests(directory)}
 
     def _gate(self) -> dict[str, Any]:
         evaluated, exported = self.found["evaluate"], self.found["export"]
-        checks = grading.quality_checks(evaluated, self.recipe.gate.margin)
+        checks = grading.quality_checks(evaluated, self.recipe.gate.margin, self.recipe.gate.require)
         checks += head_version.parity_checks(exported)
-        checks += enough_test_items(evaluated["arms"][CANDIDATE]["items"], evaluated["fewest_of_a_class"])
+        checks += enough_test_items(evaluated["arms"]["candidate"]["items"], evaluated["fewest_of_a_class"])
         return decide(checks, self.recipe.gate.mode).to_dict()
 
     def _publish(self) -> dict[str, Any]:
         if not self.found["gate"]["publish"]:
             return {"version": None}
-        return {"version": head_version.publish_head(self, self.checker.verify)}
+        return {"version": head_version.publish_head(self)}
+
+
+def _pace(clock: Sequence[float], items: int) -> float:
+    """Seconds an item, given when each batch was done; the first, which compiles, counts where it is the only one."""
+    first = min(BATCH, items)
+    if items > first:
+        return (clock[-1] - clock[1]) / (items - first)
+    return (clock[-1] - clock[0]) / max(1, items)
 
 
 def _cost(began: float) -> dict[str, float]:
     """What a phase took that began at this time, and the most memory the process has had so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": round(time.monotonic() - began, 3), "peak_memory_mb": round(peak, 1)}
+    return {"seconds": round(time.monotonic() - began, 3), "peak_memory_mb": round(peak_memory_mb(), 1)}
 
 
 MESSAGES = {
@@ -192,6 +243,7 @@ MESSAGES = {
     "split": "sealing the test",
     "features": "loading the base",
     "probe": "choosing where to cut",
+    "finetune": "looking whether fine-tuning would pay",
     "calibrate": "fitting a temperature",
     "evaluate": "opening the test",
     "export": "writing the model",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from service.domain.artifact import MANIFEST
-from service.domain.dataset import DatasetFormat
 from service.domain.progress import Failed
 from training.builtin import SCHEME, materialise
+from training.data.reading import Reading
 from training.errors import BadBase, BadRecipe, TrainingFailed
 from training.events import Emit
 from training.presets import BASE, HEAD, PRESETS, preset
@@ -56,7 +57,7 @@ def _run(recipe: Recipe, repository: Path, emit: Emit) -> None:
         if isinstance(recipe.base, VersionBase):
             from training.pipeline import HeadRun
 
-            task = _task(recipe, recipe.base, file, repository)
+            task = replace(_task(recipe, recipe.base, file, repository), replay=_replay_file(recipe, scratch))
             emit(HeadRun(task, recipe, WorkArea(scratch, task.identity()), emit, cut=recipe.base.cut).run())
         else:
             from training.base_run import run_base
@@ -68,11 +69,24 @@ def _data_file(recipe: Recipe, scratch: Path) -> Path | None:
     if recipe.dataset is None:
         return None
     if recipe.dataset.uri.startswith(SCHEME):
-        return materialise(recipe.dataset.uri, scratch)
+        return materialise(recipe.dataset.uri, scratch, recipe.dataset.digest)
     path = Path(recipe.dataset.uri)
-    if not path.is_file():
-        raise BadRecipe(f"dataset.uri: there is no file {path}")
+    if not path.exists():
+        raise BadRecipe(f"dataset.uri: there is no file or folder {path}")
     return path
+
+
+def _replay_file(recipe: Recipe, scratch: Path) -> Path | None:
+    uri = recipe.head.classes.replay
+    if uri is None:
+        return None
+    if uri.startswith(SCHEME):
+        folder = scratch / "replay"
+        folder.mkdir()
+        return materialise(uri, folder)
+    if not Path(uri).exists():
+        raise BadRecipe(f"head.classes.replay: there is no file or folder {uri}")
+    return Path(uri)
 
 
 def _task(recipe: Recipe, base: VersionBase, file: Path | None, repository: Path) -> Task:
@@ -94,8 +108,7 @@ def _task(recipe: Recipe, base: VersionBase, file: Path | None, repository: Path
         base_directory=home / str(version),
         dataset_file=file,
         repository=repository,
-        format=DatasetFormat(recipe.dataset.format) if recipe.dataset.format else None,
-        label=recipe.dataset.label,
+        reading=Reading.of(recipe.dataset, recipe.head.task),
         recipe=recipe.model_dump(mode="json"),
         current=repository / recipe.name / str(heads[-1]) if heads else None,
     )

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
+from service.domain.dataset import LABEL, Dataset, DatasetReport
 from service.domain.errors import InvalidInput
 from service.domain.jobs import check_head_name
+from service.domain.learning import LearningTask
+from training.data.reading import Reading, label_columns
 from training.errors import BadTask
 
 FILE = "task.json"
-LABEL_OPTION = "label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,12 @@ class Task:
     """None when a person started it: then publishing twice makes two versions."""
     dataset: Dataset | None = None
     """As it was when it was accepted; None when it has never been checked."""
-    format: DatasetFormat | None = None
-    label: str | None = None
+    reading: Reading = Reading()
+    """How the dataset's file is read; the task in it is the recipe's to say."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     current: Path | None = None
+    replay: Path | None = None
+    """Data of old classes, for a head that keeps them; a person's runs only."""
 
     def identity(self) -> dict[str, Any]:
         """Everything the result depends on; ``current`` is left out, since it may move while a job waits to rerun."""
@@ -67,6 +70,7 @@ def read_task(workdir: Path) -> Task:
         if unknown:
             raise BadTask(f"{path} says something unknown: {', '.join(unknown)}")
         dataset = _dataset(raw["dataset"])
+        recipe = with_task(raw["recipe"], dataset.report.task)
         check_head_name(str(raw["head"]))
         return Task(
             job_id=str(raw["job_id"]),
@@ -76,16 +80,34 @@ def read_task(workdir: Path) -> Task:
             base_directory=Path(raw["base_directory"]),
             dataset_file=Path(raw["dataset_file"]),
             dataset=dataset,
-            format=dataset.report.format,
-            label=dataset.options.get(LABEL_OPTION),
+            reading=reading_of(dataset, recipe),
             repository=Path(raw["repository"]),
-            recipe=dict(raw["recipe"]),
+            recipe=recipe,
             current=Path(raw["current"]) if raw.get("current") else None,
         )
     except OSError as error:
         raise BadTask(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, InvalidInput) as error:
         raise BadTask(f"{path} is not a task: {error!r}") from error
+
+
+def reading_of(dataset: Dataset, recipe: Mapping[str, Any]) -> Reading:
+    """How a dataset in the service's keeping is read: as it was when it was accepted, for what the recipe teaches."""
+    said = recipe["head"].get("task") if isinstance(recipe.get("head"), Mapping) else None
+    return Reading(
+        format=dataset.report.format,
+        # A task that there is not is told when the recipe is read.
+        task=LearningTask(said) if said in list(LearningTask) else dataset.report.task,
+        label=label_columns(dataset.options.get(LABEL)),
+    )
+
+
+def with_task(recipe: Mapping[str, Any], task: LearningTask) -> dict[str, Any]:
+    """A recipe that leaves its task open is meant for what its data was accepted for."""
+    head = recipe.get("head", {})
+    if task is LearningTask.MULTICLASS or not isinstance(head, Mapping) or "task" in head:
+        return dict(recipe)
+    return {**recipe, "head": {**head, "task": str(task)}}
 
 
 def _dataset(raw: Mapping[str, Any]) -> Dataset:

@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -83,6 +83,19 @@ def digests(directory: Path, exclude: Iterable[str] = ()) -> dict[str, str]:
     return found
 
 
+def hold_copy(directory: Path, verified: Mapping[str, str]) -> None:
+    """Hold a copy of a verified export, with its manifest by now, against the digests of what was verified.
+
+    Raises:
+        BadArtifact: a file is another, or the manifest does not say what is there.
+    """
+    found = digests(directory)
+    changed = sorted(name for name, digest in verified.items() if found.get(name) != digest)
+    problem = f"these files changed after they were checked: {', '.join(changed)}" if changed else damage(directory)
+    if problem is not None:
+        raise BadArtifact(f"{directory.name} is not sound: {problem}")
+
+
 def _golden_gap(loaded: Any, directory: Path) -> float:
     import tensorflow as tf
 
@@ -110,6 +123,7 @@ class FreshProcess:
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "training", "verify", FROM_STDIN]
+        self._checking = Path()
         self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> FreshProcess:
@@ -120,26 +134,41 @@ class FreshProcess:
     ) -> None:
         if self._child.stdin is not None:
             self._child.stdin.close()
+        if kind is not None:
+            self._child.kill()  # nobody waits for what it would have said
         self._child.wait()
         if self._child.stdout is not None:
             self._child.stdout.close()
 
     def verify(self, directory: Path) -> Verification:
-        """Check one version there.
+        """Check one version there. Raises: BadArtifact: as ``result``."""
+        self.begin(directory)
+        return self.result()
+
+    def begin(self, directory: Path) -> None:
+        """Let it check one version while this process does something else; ``result`` is to be asked for next.
 
         Raises:
-            BadArtifact: the version is not as it ought to be, or the process died over it.
+            BadArtifact: the process is gone.
         """
         assert self._child.stdin is not None
-        assert self._child.stdout is not None
+        self._checking = directory
         try:
             self._child.stdin.write(f"{directory}\n")
             self._child.stdin.flush()
         except BrokenPipeError as error:
             raise BadArtifact(f"the process that was to check {directory.name} has died") from error
+
+    def result(self) -> Verification:
+        """What it found, as soon as it has.
+
+        Raises:
+            BadArtifact: the version is not as it ought to be, or the process died over it.
+        """
+        assert self._child.stdout is not None
         line = self._child.stdout.readline()
         if not line:
-            raise BadArtifact(f"loading {directory.name} killed the process that was to check it")
+            raise BadArtifact(f"loading {self._checking.name} killed the process that was to check it")
         raw = json.loads(line)
         found = Verification(**{**raw, "signatures": tuple(raw["signatures"])})
         if found.problem is not None:

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 STATE = "state"
+LENGTHS = " lengths"
+"""What the lengths of an array's texts are kept under, behind its own name."""
 
 
 class WorkArea:
@@ -47,13 +49,25 @@ class WorkArea:
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Arrays saved under a name."""
         with np.load(self.directory / f"{name}.npz") as file:
-            return {key: file[key] for key in file.files}
+            return {
+                key: _texts(file[key], file[key + LENGTHS]) if key + LENGTHS in file else file[key]
+                for key in file.files
+                if not key.endswith(LENGTHS)
+            }
 
     def save_arrays(self, name: str, **arrays: NDArray[Any]) -> None:
-        """Keep some arrays under a name."""
+        """Keep some arrays under a name: of numbers, or of texts in bytes."""
+        stored: dict[str, NDArray[Any]] = {}
+        for key, array in arrays.items():
+            if array.dtype == object:
+                # As numpy's own arrays of bytes they would lose zeros at the end, and as objects they would be pickled.
+                stored[key] = np.frombuffer(b"".join(array.tolist()), np.uint8)
+                stored[key + LENGTHS] = np.array([len(text) for text in array.tolist()], np.int64)
+            else:
+                stored[key] = array
         path = self.directory / f"{name}.npz"
         with _beside(path) as partial, partial.open("wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
+            np.savez(stream, **stored)  # type: ignore[arg-type]
 
     @contextmanager
     def fresh_directory(self, name: str) -> Iterator[Path]:
@@ -70,6 +84,14 @@ class WorkArea:
 
     def _result(self, phase: str) -> Path:
         return self.directory / f"{phase}.json"
+
+
+def _texts(joined: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArray[Any]:
+    """Texts [n] from all of them in a row."""
+    ends = np.cumsum(lengths)
+    texts = np.empty(len(lengths), dtype=object)
+    texts[:] = [joined[end - length : end].tobytes() for end, length in zip(ends, lengths, strict=True)]
+    return texts
 
 
 @contextmanager

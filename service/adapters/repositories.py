@@ -31,7 +31,7 @@ from service.domain.artifact import (
     version_number,
 )
 from service.domain.errors import InvalidInput, ModelFailed
-from service.domain.heads import Head
+from service.domain.heads import Head, read_head
 from service.domain.tensors import DEFAULT_SIGNATURE, Array
 from service.domain.versions import VersionId
 
@@ -82,8 +82,7 @@ class DirectoryRepository:
             raise ModelFailed("a head without a manifest")
         arrays = _read_arrays(listing.directory / HEAD)
         try:
-            weights = np.ascontiguousarray(arrays["weights"], np.float32)
-            return Head(weights, np.ascontiguousarray(arrays["bias"], np.float32), manifest.labels)
+            return read_head(arrays, manifest.labels, manifest.task)
         except (KeyError, ValueError, InvalidInput) as error:
             raise ModelFailed(f"{HEAD} does not hold a head: {error}") from error
 
@@ -97,7 +96,8 @@ class DirectoryRepository:
             side, _, alias = rest.partition("/")
             if signature != DEFAULT_SIGNATURE or side not in sides or not alias:
                 raise ModelFailed(f"{GOLDEN} holds {key!r}, which is no part of a golden pair")
-            sides[side][alias] = array
+            # Texts lie there in a fixed width; everywhere else a text is an object.
+            sides[side][alias] = array.astype(object) if array.dtype.kind == "S" else array
         return GoldenPair(DEFAULT_SIGNATURE, sides["inputs"], sides["outputs"])
 
     def damage(self, listing: Listing) -> str | None:

@@ -6,7 +6,7 @@ behind when it fails.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from service.application.batching import Finish
@@ -15,8 +15,8 @@ from service.application.online import Endpoint, Online
 from service.application.ports import Engine, GoldenPair, Listing, Repository, Request, ServingObserver, WarmUp
 from service.domain.artifact import Manifest, ModelKind
 from service.domain.errors import ModelFailed, ServiceError
-from service.domain.heads import AnswerForm, Head
-from service.domain.tensors import DEFAULT_SIGNATURE, Array, Signature, Tensors, farthest
+from service.domain.heads import AnswerForm, Head, cut_parts, features_at
+from service.domain.tensors import DEFAULT_SIGNATURE, Array, Signature, Tensors, TensorSpec, farthest
 
 
 class Loader:
@@ -130,6 +130,8 @@ def _endpoint(
     if route is not None:
         assert manifest.cut is not None, "a head's manifest has a cut"
         _check_cut(manifest.cut, head, runs, offered)
+        if not head.reply.gives(route.form):
+            raise ModelFailed(f"signature {name!r} is to {route.form}, which a head for {head.task} cannot")
         return Endpoint(signature, runs, shared.batchers[runs], _through(head, manifest.cut, route.form))
     if name not in {other.via for other in manifest.routes.values()}:
         # The base's answer under the head's name would look right and mean something else.
@@ -143,12 +145,22 @@ def _wanted(signature: Signature) -> dict[str, tuple[str, tuple[int | None, ...]
 
 def _check_cut(cut: str, head: Head, runs: str, offered: Signature) -> None:
     """What no request could ever be answered with must not become live."""
-    features = offered.outputs.get(cut)
-    if features is None:
+    parts, width = cut_parts(cut, offered.outputs), head.weights.shape[1]
+    if not all(part in offered.outputs for part in parts):
         raise ModelFailed(f"the head is for the cut {cut!r}, which the base's {runs!r} does not give")
-    width = head.weights.shape[1]
-    if not features.accepts((1, width)):
-        raise ModelFailed(f"the head takes {width} features, and the base's {cut!r} is {features.shape_text()}")
+    features = [offered.outputs[part] for part in parts]
+    if not _are_wide(features, width):
+        shapes = " and ".join(part.shape_text() for part in features)
+        raise ModelFailed(f"the head takes {width} features, and the base's {cut!r} is {shapes}")
+
+
+def _are_wide(features: Sequence[TensorSpec], width: int) -> bool:
+    """Whether outputs, side by side, can be [n, width]; of several, one that does not say its width may have any."""
+    if len(features) == 1:
+        return features[0].accepts((1, width))
+    sizes = [part.shape[1] if part.shape is not None and len(part.shape) == 2 else None for part in features]
+    known = [size for size in sizes if size is not None]
+    return len(known) < len(sizes) or sum(known) == width
 
 
 def _as_is(outputs: Tensors) -> dict[str, Array]:
@@ -160,7 +172,7 @@ def _through(head: Head, cut: str, form: AnswerForm) -> Finish:
 
 
 def _apply(head: Head, cut: str, form: AnswerForm, features: Tensors) -> dict[str, Array]:
-    return head.answer(features[cut], form)
+    return head.answer(features_at(features, cut), form)
 
 
 def _answer(request: Request, number: int, shared: SharedGraph, endpoints: Mapping[str, Endpoint]) -> None:

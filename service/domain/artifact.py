@@ -20,7 +20,8 @@ from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from service.domain.errors import InvalidInput
-from service.domain.heads import AnswerForm
+from service.domain.learning import LearningTask
+from service.domain.replies import AnswerForm
 
 Value = TypeVar("Value")
 
@@ -34,8 +35,11 @@ MANIFEST = EXTRA / "manifest.json"
 GOLDEN = EXTRA / "golden.npz"
 HEAD = EXTRA / "head.npz"
 REPORT = EXTRA / "report.json"
+REPORT_PAGE = EXTRA / "report.html"
 MODEL_CARD = EXTRA / "model_card.json"
 LINEAGE = EXTRA / "lineage.json"
+REFERENCE = EXTRA / "reference.npz"
+"""What training features looked like, for telling strange items; the service does not read it."""
 KERAS_MODEL = EXTRA / "model.keras"
 CHECKSUMS = EXTRA / "SHA256SUMS"
 OF_EVERY_HEAD = (HEAD, GOLDEN)
@@ -61,6 +65,10 @@ class InputKind(StrEnum):
     """[height, width, channels] float32 on the scale 0..255; encoded PNG or JPEG where a signature takes bytes."""
     VECTOR = "vector"
     """[width] float32, named columns."""
+    TEXT = "text"
+    """One string in UTF-8; the shape is ()."""
+    TOKENS = "tokens"
+    """[length] int32, numbers of tokens; 0 fills up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,11 @@ class InputSpec:
     name: str = "inputs"
     columns: tuple[str, ...] = ()
     """Names of a vector's entries, in order, where they are known."""
+
+    @property
+    def dtype(self) -> str:
+        """The type of its numbers as TensorFlow names it; ``string`` where it is a text."""
+        return {InputKind.TEXT: "string", InputKind.TOKENS: "int32"}.get(self.kind, "float32")
 
     @property
     def width(self) -> int:
@@ -233,7 +246,7 @@ def content_digest(manifest: Manifest) -> str:
         for path, digest in manifest.files.items()
         if not path.startswith("assets.extra/") or path == str(HEAD)
     }
-    meaning = {
+    meaning: dict[str, Any] = {
         "kind": manifest.kind,
         "labels": manifest.labels,
         "input": asdict(manifest.input),
@@ -242,6 +255,9 @@ def content_digest(manifest: Manifest) -> str:
         "cut": manifest.cut,
         "routes": {signature: asdict(route) for signature, route in manifest.routes.items()},
     }
+    # Versions older than the other tasks keep their names.
+    if manifest.task != LearningTask.MULTICLASS:
+        meaning["task"] = manifest.task
     return hashlib.sha256(f"{checksums(behaviour)}{json.dumps(meaning, sort_keys=True)}\n".encode()).hexdigest()
 
 

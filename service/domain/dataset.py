@@ -11,7 +11,10 @@ from typing import Any
 
 from service.domain.artifact import InputKind, InputSpec
 from service.domain.faults import Fault
+from service.domain.learning import LearningTask
 
+LABEL, TASK = "label", "task"
+"""Options of a dataset: the label column, or several with commas between them; and what is to be learned."""
 MOST_FAULTS_SHOWN = 100
 """A report lists this many faults one by one; all of them are counted."""
 
@@ -25,6 +28,27 @@ class DatasetFormat(StrEnum):
     """A header, one label column, numbers in all others."""
     NPZ = "npz"
     """Arrays ``x`` [n, ...] and ``y`` [n]."""
+    PARQUET = "parquet"
+    """A table, as CSV."""
+    JSONL = "jsonl"
+    """One JSON object a line: a text, an image in base64, numbers or tokens, and what is to be learned of it."""
+    TFRECORD = "tfrecord"
+    """``tf.Example`` records."""
+    IMAGE_DIR = "image_dir"
+    """A folder with one folder a class; offline only."""
+
+
+UPLOADED = tuple(format for format in DatasetFormat if format is not DatasetFormat.IMAGE_DIR)
+"""Formats that are one file, and so can be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueSummary:
+    """The range of a number to be learned, in its own unit."""
+
+    min: float
+    mean: float
+    max: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +69,14 @@ class DatasetReport:
     fault_count: int = 0
     """All faults found, also those beyond the ones listed."""
     warnings: tuple[Fault, ...] = ()
+    task: LearningTask = LearningTask.MULTICLASS
+    """What the data was read for."""
+    values: Mapping[str, ValueSummary] = field(default_factory=dict)
+    """Of each number to be learned, by name; empty unless the task is regression."""
+    quarantined: tuple[Fault, ...] = ()
+    """What is wrong with items that were left out, when that was asked for; the first ``MOST_FAULTS_SHOWN``."""
+    quarantined_count: int = 0
+    """Items that were left out."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""
@@ -52,7 +84,7 @@ class DatasetReport:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> DatasetReport:
-        """The inverse of ``to_dict`` after a trip through JSON."""
+        """The inverse of ``to_dict`` after a trip through JSON; reports of older versions know fewer keys."""
         return cls(
             format=DatasetFormat(raw["format"]) if raw["format"] else None,
             kind=InputKind(raw["kind"]) if raw["kind"] else None,
@@ -64,6 +96,10 @@ class DatasetReport:
             faults=tuple(Fault(**fault) for fault in raw["faults"]),
             fault_count=int(raw["fault_count"]),
             warnings=tuple(Fault(**fault) for fault in raw["warnings"]),
+            task=LearningTask(raw.get("task", LearningTask.MULTICLASS)),
+            values={name: ValueSummary(**summary) for name, summary in raw.get("values", {}).items()},
+            quarantined=tuple(Fault(**fault) for fault in raw.get("quarantined", ())),
+            quarantined_count=int(raw.get("quarantined_count", 0)),
         )
 
 
@@ -88,19 +124,25 @@ def dataset_id(digest: str) -> str:
     return f"ds-{digest[:20]}"
 
 
+SPOKEN = {
+    InputKind.IMAGE: "images",
+    InputKind.VECTOR: "numbers",
+    InputKind.TEXT: "texts",
+    InputKind.TOKENS: "numbers of tokens",
+}
+
+
 def misfits(report: DatasetReport, wanted: InputSpec) -> list[Fault]:
     """What keeps this data from a base that takes ``wanted``: nothing, or the wrong kind, or the wrong width.
 
-    Numbers may come flat for a base that takes images, as long as there are as many as one image holds.
+    Numbers may come flat for a base that takes images, as long as there are as many as one image holds. Tokens may be
+    fewer or more than the base takes: they are filled up or cut off.
     """
-    if report.kind is None:
+    if report.kind is None or (report.kind is wanted.kind and report.kind is not InputKind.VECTOR):
         return []
-    if report.kind is InputKind.IMAGE:
-        if wanted.kind is InputKind.IMAGE:
-            return []
-        return [
-            Fault("base_mismatch", f"the base takes {wanted.width} numbers an item, but this data is images", "file")
-        ]
+    if report.kind is not InputKind.VECTOR or wanted.kind not in {InputKind.VECTOR, InputKind.IMAGE}:
+        takes = f"{wanted.width} {SPOKEN[wanted.kind]} an item" if wanted.shape else SPOKEN[wanted.kind]
+        return [Fault("base_mismatch", f"the base takes {takes}, but this data is {SPOKEN[report.kind]}", "file")]
     if report.shape is None:
         return []
     width = 1

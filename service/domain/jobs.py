@@ -53,7 +53,18 @@ MOVES: Mapping[JobState, frozenset[JobState]] = {
     JobState.CANCELLED: frozenset(),
 }
 
-PHASES = ("validate", "split", "features", "probe", "calibrate", "evaluate", "export", "gate", "publish")
+PHASES = (
+    "validate",
+    "split",
+    "features",
+    "probe",
+    "finetune",
+    "calibrate",
+    "evaluate",
+    "export",
+    "gate",
+    "publish",
+)
 """What the trainer does, in order. It announces each by name."""
 
 PHASE_STATES: Mapping[str, JobState] = {
@@ -61,6 +72,7 @@ PHASE_STATES: Mapping[str, JobState] = {
     "split": JobState.RUNNING,
     "features": JobState.RUNNING,
     "probe": JobState.RUNNING,
+    "finetune": JobState.RUNNING,
     "calibrate": JobState.RUNNING,
     "evaluate": JobState.EVALUATING,
     "export": JobState.PUBLISHING,

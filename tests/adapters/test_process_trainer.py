@@ -68,12 +68,22 @@ async def trainer(tmp_path: Path) -> ProcessTrainer:
     return ProcessTrainer(tmp_path / "jobs", PROGRAM, orphan_grace_s=0.2, orphan_limit_s=0.6)
 
 
+@pytest.fixture
+async def warm(tmp_path: Path) -> AsyncIterator[ProcessTrainer]:
+    """One that keeps a trainer ready, once it is asked to."""
+    trainer = ProcessTrainer(tmp_path / "jobs", PROGRAM, orphan_grace_s=0.2, orphan_limit_s=0.6, spares=1)
+    yield trainer
+    await trainer.close()
+
+
 class TestContract:
     """What a fake and the real thing have in common."""
 
-    @pytest.fixture(params=["fake", "process"])
-    async def either(self, request: pytest.FixtureRequest, trainer: ProcessTrainer) -> Trainer:
-        return FakeTrainer() if request.param == "fake" else trainer
+    @pytest.fixture(params=["fake", "process", "spare process"])
+    async def either(self, request: pytest.FixtureRequest, trainer: ProcessTrainer, warm: ProcessTrainer) -> Trainer:
+        if request.param == "spare process":
+            await warm.warm_up()
+        return {"fake": FakeTrainer(), "process": trainer}.get(request.param, warm)
 
     async def test_it_says_what_it_does_and_ends(self, either: Trainer) -> None:
         run = await either.start(task(WHOLE))
@@ -249,6 +259,54 @@ async def test_a_start_that_nobody_waits_for_leaves_nothing(trainer: ProcessTrai
         await starting
     runs = tmp_path / "jobs/job-1/runs"
     assert not any(alive(int(pid)) for pid in (runs.read_text().split() if runs.exists() else ()))
+
+
+def children() -> set[int]:
+    return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
+
+
+async def test_a_trainer_kept_ready_does_the_next_job_and_another_takes_its_place(
+    warm: ProcessTrainer, tmp_path: Path
+) -> None:
+    before = children()
+    await warm.warm_up()
+    await warm.warm_up()
+    (ready,) = children() - before
+    run = await warm.start(task(WHOLE))
+    assert isinstance((await all_of(run))[-1], Finished)
+    assert (tmp_path / "jobs/job-1/runs").read_text() == f"{ready}\n"
+    assert await run.ended() == 0
+    while not (after := children() - before) or ready in after:
+        await asyncio.sleep(0.01)
+    await warm.close()
+    assert not any(alive(pid) for pid in after)
+
+
+async def test_a_trainer_kept_ready_that_died_costs_nothing_but_time(warm: ProcessTrainer, tmp_path: Path) -> None:
+    before = children()
+    await warm.warm_up()
+    (ready,) = children() - before
+    os.kill(ready, signal.SIGKILL)
+    run = await warm.start(task(WHOLE))
+    assert isinstance((await all_of(run))[-1], Finished)
+    assert str(ready) not in (tmp_path / "jobs/job-1/runs").read_text()
+
+
+async def test_what_cannot_be_kept_ready_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trainer = ProcessTrainer(tmp_path, ["/no/such/program"], spares=1)
+    await trainer.warm_up()
+    assert "no trainer can be kept ready" in caplog.text
+    await trainer.close()
+
+
+async def test_a_trainer_that_was_kept_ready_is_known_as_an_orphan(warm: ProcessTrainer, tmp_path: Path) -> None:
+    """Its command line does not name its work directory; the lock it holds does."""
+    await warm.warm_up()
+    run = await warm.start(task([{"deaf": True}, *STUCK]))
+    await until(run, PhaseProgress)
+    other = ProcessTrainer(tmp_path / "jobs", PROGRAM, orphan_grace_s=0.1, orphan_limit_s=5)
+    await other.reap("job-1")
+    assert await run.ended() == -9
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A trainer that does what its recipe's ``acts`` say, as a program: the least that keeps the real one's manners.
 
-job WORKDIR            locks WORKDIR/lock, ends with its standard input, prints the domain's event lines
+job WORKDIR            (- reads its name from standard input and complains to its log)
+                       locks WORKDIR/lock, ends with its standard input, prints the domain's event lines
 check FILE --json      FILE's text is what the check "finds": a report to print, or a word for what goes wrong
 """
 
@@ -13,6 +14,17 @@ import sys
 import threading
 import time
 from pathlib import Path
+
+
+def told_workdir() -> Path:
+    line = b""
+    while not line.endswith(b"\n"):
+        if not (read := os.read(0, 1)):
+            sys.exit(0)
+        line += read
+    workdir = Path(line[:-1].decode())
+    os.dup2(os.open(workdir / "trainer.log", os.O_WRONLY | os.O_APPEND), 2)
+    return workdir
 
 
 def job(workdir: Path) -> int:
@@ -95,4 +107,7 @@ def check(file: Path, options: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(job(Path(sys.argv[2])) if sys.argv[1] == "job" else check(Path(sys.argv[2]), sys.argv[3:]))
+    command, what, *options = sys.argv[1:]
+    if command == "check":
+        sys.exit(check(Path(what), options))
+    sys.exit(job(told_workdir() if what == "-" else Path(what)))

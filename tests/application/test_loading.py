@@ -33,6 +33,7 @@ from service.domain.artifact import Manifest, Route
 from service.domain.batches import BatchLimits
 from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.heads import AnswerForm, Head
+from service.domain.learning import LearningTask
 from service.domain.tensors import Signature
 
 LABELS = ("five", "six", "seven")
@@ -233,6 +234,36 @@ def test_a_head_for_more_features_than_the_base_gives_is_refused(yard: Yard) -> 
     assert "takes 4 features, and the base's 'embedding' is [?,3]" in yard.refusal(
         yard.put_head(head=wide), yard.put_base()
     )
+
+
+async def test_heads_of_every_task_share_the_bases_graph(yard: Yard) -> None:
+    base = yard.put_base()
+    plain = head_of(LABELS)
+    tasks = {
+        LearningTask.MULTILABEL: {"thresholds": (0.4,) * len(LABELS)},
+        LearningTask.REGRESSION: {"half_widths": (1.0,) * len(LABELS)},
+    }
+    for task, deciding in tasks.items():
+        head = replace(plain, task=task, **deciding)
+        online = yard.prepare(yard.put_head(str(task), head=head, task=task), base)
+        answer = await yard.ask(online)
+        expected = head.answer(X * 2 + 1, AnswerForm.PREDICT)
+        assert answer == {alias: array.tolist() for alias, array in expected.items()}
+        assert online.shared.key == "base-1"
+
+
+async def test_a_head_over_two_cuts_side_by_side(yard: Yard) -> None:
+    wide = head_of(LABELS, width=6)
+    online = yard.prepare(yard.put_head(head=wide, cut="embedding+embedding"), yard.put_base())
+    expected = wide.answer(np.concatenate([X * 2 + 1] * 2, axis=1), AnswerForm.PREDICT)
+    assert (await yard.ask(online))["probabilities"] == expected["probabilities"].tolist()
+    narrow = yard.put_head("narrow", head=head_of(LABELS, width=5), cut="embedding+embedding")
+    assert "takes 5 features" in yard.refusal(narrow, yard.put_base())
+
+
+def test_a_route_to_an_answer_that_the_task_has_not_is_refused(yard: Yard) -> None:
+    head = yard.put_head(routes={"serving_default": Route("features", AnswerForm.REGRESS)})
+    assert "is to regress, which a head for multiclass cannot" in yard.refusal(head, yard.put_base())
 
 
 def test_a_route_over_a_signature_that_the_base_does_not_have_is_refused(yard: Yard) -> None:

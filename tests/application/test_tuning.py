@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from service.adapters.job_database import JobDatabase
+from service.domain.artifact import ModelKind
 from service.domain.errors import Conflict, InvalidDataset, InvalidInput, JobNotFound, ModelNotFound, NotReady
 from service.domain.jobs import Job, JobRequest, JobState, moved, tried_again
 from tests.application.tuning_fakes import (
@@ -22,8 +23,10 @@ from tests.application.tuning_fakes import (
     STUCK,
     WHOLE,
     Bench,
+    Models,
     end_of,
     event_of,
+    manifest,
     phase,
     types_of,
 )
@@ -61,7 +64,7 @@ async def test_a_job_runs_to_its_end_and_its_history_tells_every_step(bench: Ben
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     states = [event.type for event in events if event.type != "job.phase"]
     assert states == [f"job.{s}" for s in ("queued", "validating", "running", "evaluating", "publishing", "succeeded")]
-    assert len([event for event in events if event.type == "job.phase"]) == 9
+    assert len([event for event in events if event.type == "job.phase"]) == len(PHASES)
     assert bench.observer.ends == [JobState.SUCCEEDED]
     await tuning.close()
     assert bench.trainer.areas == set()
@@ -594,6 +597,17 @@ async def test_a_request_that_cannot_succeed_is_refused_and_leaves_nothing(bench
         with pytest.raises(error):
             await tuning.jobs.submit(request)
     assert await tuning.jobs.list() == []
+
+
+async def test_a_head_goes_by_its_name_when_its_last_version_was_fine_tuned(bench: Bench) -> None:
+    tuning = bench.service()
+    grown = manifest(ModelKind.HEAD)
+    bench.models.found["roses"] = Models._listing("roses", replace(grown, kind=ModelKind.FULL, routes={}))
+    dataset = await bench.dataset(tuning)
+    assert (await tuning.jobs.submit(JobRequest("roses", "iris", dataset.id))).state is JobState.QUEUED
+    bench.models.found["roses"] = Models._listing("roses", replace(grown, kind=ModelKind.FULL, base=None))
+    with pytest.raises(Conflict):
+        await tuning.jobs.submit(JobRequest("roses", "iris", dataset.id))
 
 
 async def test_a_key_gives_the_same_job_again_and_refuses_another_request(bench: Bench) -> None:

@@ -30,7 +30,7 @@ from service.domain.heads import AnswerForm
 
 HEAD_MANIFEST = Manifest(
     kind=ModelKind.HEAD,
-    task="classification",
+    task="multiclass",
     labels=("fünf", "six"),
     input=InputSpec(InputKind.IMAGE, (8, 8, 1), "image"),
     digest="d" * 64,

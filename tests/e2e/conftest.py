@@ -23,7 +23,14 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     def start(repository: Path, state: Path | None = None, **flags: object) -> Server:
         log = tmp_path / f"server-{len(servers)}.log"
         command = [GRAFT, "serve", "--repository", str(repository), "--state", str(state or tmp_path / "state")]
-        settings = {"rest_port": 0, "grpc_port": 0, "poll_seconds": 0.1, "drain_seconds": 0.1, **flags}
+        settings = {
+            "rest_port": 0,
+            "grpc_port": 0,
+            "poll_seconds": 0.1,
+            "drain_seconds": 0.1,
+            "warm_trainers": 0,
+            **flags,
+        }
         for name, value in settings.items():
             command += [f"--{name.replace('_', '-')}", str(value)]
         with log.open("w") as errors:

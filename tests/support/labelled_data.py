@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,45 @@ def write_csv(path: Path, rows: Iterable[Iterable[object]]) -> Path:
     with path.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows(rows)
     return path
+
+
+def write_jsonl(path: Path, records: Iterable[object]) -> Path:
+    """A file with one object a line; a text is written as it is."""
+    lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def write_parquet(path: Path, columns: Mapping[str, Any]) -> Path:
+    """A table with these columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(dict(columns)), path)
+    return path
+
+
+def write_tfrecord(path: Path, examples: Iterable[Mapping[str, Any]]) -> Path:
+    """Records as TensorFlow writes them."""
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for example in examples:
+            features = {name: _feature(value) for name, value in example.items()}
+            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    return path
+
+
+def _feature(value: Any) -> Any:
+    import tensorflow as tf
+
+    values = value if isinstance(value, list) else [value]
+    if isinstance(values[0], (bytes, str)):
+        encoded = [one.encode() if isinstance(one, str) else one for one in values]
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
+    if isinstance(values[0], int):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
 
 def two_classes(each: int = 3) -> list[tuple[str, bytes]]:

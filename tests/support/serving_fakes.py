@@ -346,7 +346,7 @@ class RecordingObserver:
 def base_manifest(digest: str, width: int = 3, labels: Sequence[str] = ("a", "b")) -> Manifest:
     return Manifest(
         kind=ModelKind.BASE,
-        task="classification",
+        task="multiclass",
         labels=tuple(labels),
         input=InputSpec(InputKind.VECTOR, (width,), "x"),
         digest=digest,
@@ -360,7 +360,7 @@ def head_manifest(
 ) -> Manifest:
     return Manifest(
         kind=ModelKind.HEAD,
-        task="classification",
+        task="multiclass",
         labels=tuple(labels),
         input=InputSpec(InputKind.VECTOR, (3,), "x"),
         digest=digest,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 from trainer_job import JobProcess, started
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -33,6 +34,13 @@ class Repository:
 
     root: Path
     base: Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_a_product() -> Iterator[None]:
+    """As in a job: two threads of one small product wait for each other where others work too."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

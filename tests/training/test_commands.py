@@ -79,7 +79,7 @@ def test_a_check_needs_no_tensorflow(digits_file: Path) -> None:
     [
         (("nothing",), "neither a preset"),
         (("digits", "--only", "head"), "train it first"),
-        (("digits", "--set", "head.l3=1"), "did you mean"),
+        (("digits", "--set", "head.l3=1"), "there are"),
     ],
 )
 def test_train_says_what_is_wrong(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:

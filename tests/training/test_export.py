@@ -225,5 +225,6 @@ def test_documents(head_version: Path) -> None:
     assert set(report["arms"]) == {"candidate", "majority", "linear_raw"}
     page = (head_version / REPORT.with_suffix(".html")).read_text()
     assert page.startswith("<!doctype html>")
-    assert "http" not in page
+    assert "http:" not in page
+    assert "https:" not in page
     assert page.index("insufficient") < page.index(report["headline"])

@@ -207,7 +207,7 @@ def test_a_sound_table(tmp_path: Path) -> None:
 def test_a_byte_order_mark_and_another_label_column(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("\ufeffkind,a\n1,2\n1,3\n10,4\n10,5\n2,6\n2,7\n", encoding="utf-8")
-    report, _ = check(path, label_column="kind")
+    report, _ = check(path, label="kind")
     assert report.faults == ()
     assert list(report.classes) == ["1", "2", "10"]
 
@@ -406,4 +406,5 @@ def test_oddities_are_warned_of(tmp_path: Path) -> None:
         "imbalance",
         "constant_columns",
         "similar_labels",
+        "few_to_evaluate",
     }

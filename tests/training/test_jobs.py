@@ -22,7 +22,9 @@ def test_killed_at_every_phase_it_ends_well_with_one_version(
     base_repository, digits_file: Path, tmp_path: Path, start_job: Start
 ) -> None:
     work, repository = tmp_path / "work", tmp_path / "repo"
-    write_task(work, base_repository.base, digits_file, repository)
+    # Fine-tuning that takes its time, so that it is killed in the middle and not when it is over.
+    recipe = {"finetune": {"enabled": "always", "learning_rate": 1e-3, "steps": 100}}
+    write_task(work, base_repository.base, digits_file, repository, recipe=recipe)
     announced: list[str] = []
     for phase in PHASES:
         job = start_job(work)

@@ -1,18 +1,25 @@
-"""A base from a finished ``.keras`` file: loaded from a copy, in safe mode, and wrapped to fit the contract.
+"""A finished Keras model from a file, ``.keras`` or ``.h5``: read from a copy, in safe mode.
 
-The file itself is never opened for writing, and its digest is compared before and after.
+The file itself is never opened for writing, and its digest is compared before and after. Its format is seen from its
+content, whatever it is called.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from training.bases.surgery import replay
 from training.errors import BadBase
-from training.recipe import KerasFileParams
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+ZIP_MAGIC = b"PK\x03\x04"
+OWN_CODE = frozenset({"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})
+"""Layers that run code or graphs which the file brings along."""
 
 
 def file_digest(path: Path) -> str:
@@ -21,87 +28,85 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def load_keras_file(source: Path, params: KerasFileParams, scratch: Path) -> Any:
-    """The model in the file, with one input of known shape and one output of class probabilities [n, K].
+def load_keras_file(source: Path, scratch: Path) -> Any:
+    """The model in the file.
 
     Raises:
-        BadBase: it cannot be read without running code of its own, or is not such a model; the text says why.
+        BadBase: there is none, or it cannot be read without running code of its own; the text says why.
     """
     import keras
 
     if not source.is_file():
         raise BadBase(f"there is no file {source}")
     before = file_digest(source)
-    copy = scratch / "source.keras"
+    copy = scratch / f"source{_suffix(source)}"
     shutil.copyfile(source, copy)
     try:
+        _refuse_foreign(_configuration(copy), source.name)
         model = keras.saving.load_model(copy, compile=False, safe_mode=True)
+    except BadBase:
+        raise
     except Exception as error:
-        raise BadBase(f"Keras cannot load {source.name}: {error}") from error
+        raise BadBase(f"Keras cannot load {source.name}: {_gist(error)}") from error
     finally:
         copy.unlink()
     if file_digest(source) != before:
         raise BadBase(f"{source.name} changed while it was read")
-    return _as_classifier(_with_known_input(model, params, source.name), source.name)
+    return model
 
 
-def _with_known_input(model: Any, params: KerasFileParams, name: str) -> Any:
-    """The model behind an input of known size, with channels, on the scale the contract has."""
-    import keras
-
-    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
-    if not inputs or not outputs:
-        raise BadBase(f"{name} is not a functional or sequential model with a known input")
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise BadBase(f"{name} has {len(inputs)} inputs and {len(outputs)} outputs; a base has one of each")
-    own = tuple(inputs[0].shape[1:])
-    shape = tuple(params.shape) if params.shape else own
-    if None in shape:
-        raise BadBase(f"{name} leaves its input size open; give base.params.shape")
-    if len(shape) not in {1, 2, 3}:
-        raise BadBase(f"{name} takes inputs of shape {list(shape)}; a base takes vectors or images")
-    outside = (*shape, 1) if len(shape) == 2 else shape
-    if outside == own and params.rescale is None and str(inputs[0].dtype) == "float32":
-        return model
-    tensor = entry = keras.Input(outside, name="inputs")
-    if outside != shape:
-        tensor = keras.layers.Reshape(shape, name="without_channel")(tensor)
-    if params.rescale is not None:
-        tensor = keras.layers.Rescaling(params.rescale, name="rescale_input")(tensor)
-    return keras.Model(entry, replay(model, tensor))
+def _suffix(source: Path) -> str:
+    with source.open("rb") as stream:
+        start = stream.read(len(HDF5_MAGIC))
+    if start == HDF5_MAGIC:
+        return ".h5"
+    if start.startswith(ZIP_MAGIC):
+        return ".keras"
+    raise BadBase(f"Keras cannot load {source.name}: it is neither a .keras archive nor an HDF5 file")
 
 
-def _as_classifier(model: Any, name: str) -> Any:
-    """The model with an output that is a probability for each class."""
-    import keras
+def _configuration(path: Path) -> Any:
+    """The description of the layers inside. Raises: whatever broken files raise."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read("config.json"))
+    import h5py  # type: ignore[import-untyped]
 
-    output = model.outputs[0]
-    if len(output.shape) != 2 or output.shape[1] is None:
-        raise BadBase(f"{name} answers with shape {list(output.shape)}; a base is a classifier, [n, classes]")
-    activation = _last_activation(model)
-    if activation == "softmax":
-        return model
-    if activation == "sigmoid" and output.shape[1] == 1:
-        both = keras.layers.Concatenate(name="both")([_complement(output), output])
-        return keras.Model(model.inputs[0], both)
-    if activation in {"linear", None} and output.shape[1] > 1:
-        return keras.Model(model.inputs[0], keras.layers.Softmax(name="probabilities")(output))
-    raise BadBase(
-        f"{name} ends in {activation} of {output.shape[1]}; only classifiers with one label an item are taken"
-    )
+    with h5py.File(path, "r") as file:
+        raw = file.attrs.get("model_config")
+    if raw is None:
+        raise BadBase("the file holds weights but no model; base.kind keras_file needs both")
+    return json.loads(raw)
 
 
-def _complement(probability: Any) -> Any:
-    import keras
+def _refuse_foreign(config: Any, name: str) -> None:
+    """Raises: BadBase: a layer is not one of Keras's own."""
+    for layer, kind in _foreign_layers(config):
+        raise BadBase(
+            f"{name}: layer {layer!r} is a {kind}, which brings code of its own; save the model as a SavedModel and "
+            "take base.kind saved_model"
+        )
 
-    return keras.layers.Rescaling(-1.0, offset=1.0, name="complement")(probability)
+
+def _foreign_layers(config: Any) -> Iterator[tuple[str, str]]:
+    """Name and kind of every layer that is not one of Keras's own, without loading anything."""
+    if isinstance(config, Mapping):
+        kind, inner = config.get("class_name"), config.get("config")
+        if isinstance(kind, str) and isinstance(inner, Mapping):
+            module = config.get("module", "keras")
+            own = module is None or str(module).split(".")[0] not in {"keras", "builtins"}
+            if kind in OWN_CODE or own or config.get("registered_name") not in {None, kind}:
+                # Activations and initialisers have no name; the layer around them does.
+                yield str(inner.get("name", kind)), kind.rsplit(">", 1)[-1]
+                return
+        for value in config.values():
+            yield from _foreign_layers(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _foreign_layers(value)
 
 
-def _last_activation(model: Any) -> str | None:
-    last = model.layers[-1]
-    while hasattr(last, "layers"):
-        last = last.layers[-1]
-    if type(last).__name__ == "Softmax":
-        return "softmax"
-    activation = getattr(last, "activation", None)
-    return getattr(activation, "__name__", None)
+def _gist(error: Exception) -> str:
+    """The first line of what Keras says, which may be pages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -6,62 +6,73 @@ told is what will happen.
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from service.domain.dataset import DatasetFormat, DatasetReport
-from training.data import arrays, image_archive, table
-from training.data.contents import Contents, dataset_digest, in_label_order
+from service.domain.dataset import DatasetFormat, DatasetReport, ValueSummary
+from service.domain.learning import LearningTask
+from training.data import arrays, image_archive, image_folder, jsonl, parquet, table, tfrecord
+from training.data.contents import Contents, in_label_order
+from training.data.doctor import look_for_obstacles, look_for_oddities
 from training.data.findings import TOO_LARGE, Findings
+from training.data.reading import Reading
+from training.data.target_reading import names_fit
+from training.data.targets import LabelSets, Values
 
-LEAST_ITEMS = 2
-"""Of each class, and different ones: one to learn from, one to be judged on. Copies cannot be divided."""
-IMBALANCE = 3.0
-TEST_SHARE = 0.2
-LEAST_TEST = 100
-"""Below this many test items, differences of a few points cannot be told from chance."""
-MOST_NAMED = 5
-"""A warning names this many examples."""
+READERS: dict[DatasetFormat, Callable[[Path, Reading, Findings], Contents | None]] = {
+    DatasetFormat.ZIP: image_archive.read,
+    DatasetFormat.IMAGE_DIR: image_folder.read,
+    DatasetFormat.CSV: table.read,
+    DatasetFormat.PARQUET: parquet.read,
+    DatasetFormat.NPZ: arrays.read,
+    DatasetFormat.JSONL: jsonl.read,
+    DatasetFormat.TFRECORD: tfrecord.read,
+}
+HEAD = 4_096
+"""Bytes that tell the format."""
+PARQUET_MAGIC = b"PAR1"
 
 
 def check(
-    path: Path, format: DatasetFormat | None = None, label_column: str | None = None
+    path: Path,
+    format: DatasetFormat | None = None,
+    label: str | Sequence[str] | None = None,
+    task: LearningTask = LearningTask.MULTICLASS,
 ) -> tuple[DatasetReport, Contents | None]:
+    """``examine`` with what most files need: a format, the column or columns of the label, and the task."""
+    columns = (label,) if isinstance(label, str) else tuple(label or ())
+    return examine(path, Reading(format=format, label=columns, task=task))
+
+
+def examine(path: Path, reading: Reading) -> tuple[DatasetReport, Contents | None]:
     """What is in the file and everything wrong with it; the contents too, when there is nothing wrong.
 
     Raises:
         OSError: the file cannot be opened.
     """
     findings = Findings()
-    with path.open("rb") as stream:
-        head = stream.read(4096)
-    contents = None
-    if not head:
-        findings.fault("empty_file", "the file is empty")
-    else:
-        format = format or guess_format(path, head)
-        try:
-            contents = _look(path, format, label_column, findings)
-        except MemoryError:
-            findings.fault("too_large", TOO_LARGE)
+    contents, format = None, reading.format
+    try:
+        format = format or format_of(path)
+        if _may_be_read(path, format, reading, findings) and format is not None:
+            contents = READERS[format](path, reading, findings)
+            contents = _looked_over(contents, reading, findings)
+    except MemoryError:
+        findings.fault("too_large", TOO_LARGE)
     good = contents if not findings.fault_count else None
-    report = DatasetReport(
-        format=format,
-        kind=findings.kind,
-        items=sum(findings.counts.values()),
-        classes={label: findings.counts[label] for label in in_label_order(findings.counts)},
-        shape=findings.shape,
-        columns=findings.columns,
-        digest=dataset_digest(good.kind, good.columns, good.labels, good.digests) if good else None,
-        faults=tuple(findings.faults),
-        fault_count=findings.fault_count,
-        warnings=findings.warnings(),
-    )
-    return report, good
+    return _report(format, reading, findings, good), good
+
+
+def format_of(path: Path) -> DatasetFormat | None:
+    """The format of a file or folder, seen from what it is. Raises: OSError."""
+    if path.is_dir():
+        return DatasetFormat.IMAGE_DIR
+    with path.open("rb") as stream:
+        return guess_format(path, stream.read(HEAD))
 
 
 def guess_format(path: Path, head: bytes) -> DatasetFormat | None:
@@ -70,15 +81,20 @@ def guess_format(path: Path, head: bytes) -> DatasetFormat | None:
         # What is wrong with an archive that cannot be listed, its reader will find again and say.
         names = Findings().attempt(partial(_file_names, path), "not_an_archive", "this cannot be listed")
         return DatasetFormat.NPZ if names and all(name.endswith(".npy") for name in names) else DatasetFormat.ZIP
+    if head.startswith(PARQUET_MAGIC):
+        return DatasetFormat.PARQUET
+    if tfrecord.looks_like_one(head):
+        return DatasetFormat.TFRECORD
     if b"\x00" in head:
         return None
     try:
         head[:-4].decode("utf-8")
     except UnicodeDecodeError as error:
-        # The cut may fall inside a character; an error before the last bytes is a real one.
-        if error.start < len(head) - 8:
+        # The cut may fall inside a character; an error before the last bytes is a real one. If it comes after a sound
+        # first line, the reader can say in which row.
+        if error.start < len(head) - 8 and not (b"," in head.partition(b"\n")[0] and b"\n" in head[: error.start]):
             return None
-    return DatasetFormat.CSV
+    return DatasetFormat.JSONL if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{") else DatasetFormat.CSV
 
 
 def _file_names(path: Path) -> list[str]:
@@ -86,98 +102,84 @@ def _file_names(path: Path) -> list[str]:
         return [info.filename for info in archive.infolist() if not info.is_dir()]
 
 
-def _look(path: Path, format: DatasetFormat | None, label_column: str | None, findings: Findings) -> Contents | None:
-    contents = _read(path, format, label_column, findings)
-    _check_classes(findings)
-    if contents is not None:
-        _check_copies(contents, findings)
-        if not findings.fault_count:
-            _look_for_oddities(contents, findings)
+def _may_be_read(path: Path, format: DatasetFormat | None, reading: Reading, findings: Findings) -> bool:
+    """Whether reading makes sense at all; faults say why not."""
+    if path.is_dir() != (format is DatasetFormat.IMAGE_DIR):
+        findings.fault("unknown_format", f"{format} is a file, and this is a folder" if path.is_dir() else NO_FOLDER)
+        return False
+    if format is not DatasetFormat.IMAGE_DIR and not path.stat().st_size:
+        findings.fault("empty_file", "the file is empty")
+        return False
+    if format is None:
+        findings.fault("unknown_format", UNKNOWN)
+        return False
+    if reading.digest is not None and format is not DatasetFormat.IMAGE_DIR:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != reading.digest:
+            findings.fault("wrong_digest", f"its sha256 is {found}, and dataset.digest says {reading.digest}")
+            return False
+    return names_fit(reading, findings)
+
+
+NO_FOLDER = "image_dir is a folder, and this is a file"
+UNKNOWN = "this is none of: a zip archive of images, CSV, JSON lines, Parquet, an NPZ file, a TFRecord file"
+
+
+def _looked_over(contents: Contents | None, reading: Reading, findings: Findings) -> Contents | None:
+    if reading.quarantines and contents is not None:
+        findings.counts, findings.items = Counter(_names(contents)), len(contents)
+        _hold_share(contents, reading, findings)
+    look_for_obstacles(contents, reading, findings)
+    if contents is not None and not findings.fault_count:
+        look_for_oddities(contents, findings)
     return contents
 
 
-def _read(path: Path, format: DatasetFormat | None, label_column: str | None, findings: Findings) -> Contents | None:
-    match format:
-        case DatasetFormat.ZIP:
-            return image_archive.read(path, findings)
-        case DatasetFormat.CSV:
-            return table.read(path, label_column, findings)
-        case DatasetFormat.NPZ:
-            return arrays.read(path, findings)
-        case None:
-            findings.fault("unknown_format", "this is neither a zip archive of images, nor CSV text, nor an NPZ file")
-            return None
+def _names(contents: Contents) -> list[str]:
+    """What items are counted under."""
+    if isinstance(contents.targets, Values):
+        return []
+    if isinstance(contents.targets, LabelSets):
+        return [label for labels in contents.targets.sets for label in labels]
+    return list(contents.labels)
 
 
-def _check_classes(findings: Findings) -> None:
-    counts = findings.counts
-    if len(counts) == 1:
-        only = next(iter(counts))
-        findings.fault("one_class", f"there is one class only, {only!r}; at least two are needed")
-    for label in in_label_order(counts):
-        if counts[label] < LEAST_ITEMS:
-            items = "1 item" if counts[label] == 1 else f"{counts[label]} items"
-            findings.fault("class_too_small", f"class {label!r} has {items}; at least {LEAST_ITEMS} are needed", label)
-    if counts and min(counts.values()) and max(counts.values()) > IMBALANCE * min(counts.values()):
-        most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+def _hold_share(contents: Contents, reading: Reading, findings: Findings) -> None:
+    """Too many items that cannot be read are no accident."""
+    if not findings.lost:
+        return
+    share = findings.lost / (findings.lost + len(contents))
+    if share <= reading.max_bad:
         findings.warn(
-            "imbalance", f"class {most!r} has {counts[most]} items where {least!r} has {counts[least]}", least
+            "quarantined", f"{findings.lost} items cannot be read and are left out", findings.quarantined[0].place
         )
-    _warn_of_similar_labels(findings)
-    test_items = round(TEST_SHARE * sum(counts.values()))
-    if counts and test_items < LEAST_TEST:
-        findings.warn(
-            "small_test",
-            f"about {test_items} items will be sealed for the test; below {LEAST_TEST} small differences are chance",
-        )
+        return
+    message = f"{findings.lost} items, {share:.1%} of all, cannot be read; dataset.max_bad allows {reading.max_bad:.1%}"
+    findings.fault("too_many_bad", message)
+    for one in findings.quarantined:
+        findings.fault(one.code, one.message, one.place)
 
 
-def _check_copies(contents: Contents, findings: Findings) -> None:
-    """Classes with items enough of which too few are different; what a broken item would have been is not guessed."""
-    distinct: dict[str, set[str]] = {}
-    for digest, label in zip(contents.digests, contents.labels, strict=True):
-        distinct.setdefault(label, set()).add(digest)
-    readable = Counter(contents.labels)
-    for label in in_label_order(distinct):
-        items = findings.counts[label]
-        if items == readable[label] >= LEAST_ITEMS > len(distinct[label]):
-            findings.fault(
-                "too_few_distinct",
-                f"the {items} items of class {label!r} are copies of one; at least {LEAST_ITEMS} different are needed",
-                label,
-            )
-
-
-def _warn_of_similar_labels(findings: Findings) -> None:
-    spellings: dict[str, list[str]] = {}
-    for label in in_label_order(findings.counts):
-        spellings.setdefault(" ".join(label.casefold().split()), []).append(label)
-    for same in spellings.values():
-        if len(same) > 1:
-            findings.warn(
-                "similar_labels", f"labels that differ in spelling only: {', '.join(map(repr, same))}", same[0]
-            )
-
-
-def _look_for_oddities(contents: Contents, findings: Findings) -> None:
-    counted = Counter(contents.digests)
-    labels: dict[str, set[str]] = {}
-    for digest, label in zip(contents.digests, contents.labels, strict=True):
-        labels.setdefault(digest, set()).add(label)
-    repeated = [digest for digest, count in counted.items() if count > 1]
-    first = {digest: item for item, digest in reversed(list(enumerate(contents.digests)))}
-    if repeated:
-        extra = sum(counted[digest] - 1 for digest in repeated)
-        findings.warn("duplicates", f"{extra} items are exact copies of others", contents.place(first[repeated[0]]))
-    for digest in [digest for digest in repeated if len(labels[digest]) > 1][:MOST_NAMED]:
-        both = ", ".join(map(repr, in_label_order(labels[digest])))
-        findings.warn("conflicting_labels", f"the same item is labelled {both}", contents.place(first[digest]))
-    if contents.numbers is not None:
-        flat = contents.numbers.reshape(len(contents), -1)
-        constant = np.flatnonzero(flat.min(axis=0) == flat.max(axis=0))
-        if len(constant):
-            names = [contents.columns[at] if contents.columns else f"{at}" for at in constant[:MOST_NAMED]]
-            more = f" and {len(constant) - MOST_NAMED} more" if len(constant) > MOST_NAMED else ""
-            findings.warn(
-                "constant_columns", f"always the same value in column {', '.join(names)}{more}", f"column {names[0]}"
-            )
+def _report(format: DatasetFormat | None, reading: Reading, findings: Findings, good: Contents | None) -> DatasetReport:
+    values = {}
+    if good is not None and isinstance(good.targets, Values):
+        for name, column in zip(good.targets.names, good.targets.values.T, strict=True):
+            values[name] = ValueSummary(float(column.min()), float(column.mean()), float(column.max()))
+    order = [label for label in reading.labels if label in findings.counts] or in_label_order(findings.counts)
+    return DatasetReport(
+        format=format,
+        kind=findings.kind,
+        items=findings.items,
+        classes={label: findings.counts[label] for label in order},
+        shape=findings.shape,
+        columns=findings.columns,
+        digest=good.digest if good else None,
+        faults=tuple(findings.faults),
+        fault_count=findings.fault_count,
+        warnings=findings.warnings(),
+        task=reading.task,
+        values=values,
+        quarantined=tuple(findings.quarantined),
+        quarantined_count=findings.lost if reading.quarantines else 0,
+    )

@@ -33,10 +33,20 @@ class Findings:
     fault_count: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     """Items seen of each class, good or bad."""
+    items: int = 0
+    """Items seen, good or bad, that are to be used."""
     kind: InputKind | None = None
     shape: tuple[int, ...] | None = None
     columns: tuple[str, ...] = ()
     """What one item is, said as soon as it is known: a file with faults can also have the wrong width for a base."""
+    quarantines: bool = False
+    """Whether items that cannot be read are left out, rather than being faults."""
+    quarantined: list[Fault] = field(default_factory=list)
+    """What is wrong with items that were left out; the first ``MOST_FAULTS_SHOWN``."""
+    item_faults: int = 0
+    """All that was found wrong with single items, left out or not."""
+    lost: int = 0
+    """Items that were left out or would have been."""
     _warnings: list[Fault] = field(default_factory=list)
     _warned: Counter[str] = field(default_factory=Counter)
 
@@ -45,6 +55,14 @@ class Findings:
         self.fault_count += 1
         if len(self.faults) < MOST_FAULTS_SHOWN:
             self.faults.append(Fault(code, _shown(message), _shown(place)))
+
+    def item_fault(self, code: str, message: str, place: str) -> None:
+        """Something that keeps one item from being used, and the whole file unless such items are left out."""
+        self.item_faults += 1
+        if not self.quarantines:
+            self.fault(code, message, place)
+        elif len(self.quarantined) < MOST_FAULTS_SHOWN:
+            self.quarantined.append(Fault(code, _shown(message), _shown(place)))
 
     def warn(self, code: str, message: str, place: str = "file") -> None:
         """Something worth knowing that does not stop anything."""
@@ -71,13 +89,23 @@ class Findings:
         No list of exceptions would do: archives, codecs and headers made to break their readers raise what no page of
         the readers' documentation names.
         """
-        try:
-            return read()
-        except MemoryError:
-            self.fault("too_large", TOO_LARGE, place)
-        except Exception as error:  # noqa: BLE001 - foreign bytes may raise anything, and it is theirs
-            self.fault(code, f"{message}: {error}", place)
-        return None
+        return _attempted(read, self.fault, code, message, place)
+
+    def attempt_item(self, read: Callable[[], Value], code: str, message: str, place: str) -> Value | None:
+        """``attempt`` for what is wrong with one item only."""
+        return _attempted(read, self.item_fault, code, message, place)
+
+
+def _attempted(
+    read: Callable[[], Value], tell: Callable[[str, str, str], None], code: str, message: str, place: str
+) -> Value | None:
+    try:
+        return read()
+    except MemoryError:
+        tell("too_large", TOO_LARGE, place)
+    except Exception as error:  # noqa: BLE001 - foreign bytes may raise anything, and it is theirs
+        tell(code, f"{message}: {error}", place)
+    return None
 
 
 def _shown(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.artifact import EXTRA, GOLDEN, HEAD, WARMUP
-from service.domain.heads import Head
+from service.domain.artifact import EXTRA, GOLDEN, HEAD, REFERENCE, WARMUP
+from service.domain.heads import Head, head_arrays
 from service.domain.tensors import DEFAULT_SIGNATURE
 
 GOLDEN_ROWS = 8
@@ -22,20 +23,22 @@ def make_room(directory: Path) -> None:
     (directory / EXTRA).mkdir(parents=True, exist_ok=True)
 
 
-def write_golden(directory: Path, inputs: NDArray[np.float32], alias: str) -> dict[str, NDArray[Any]]:
+def write_golden(directory: Path, inputs: NDArray[Any], alias: str) -> dict[str, NDArray[Any]]:
     """Run ``serving_default`` of the exported graph on some inputs and keep the pair; returns the float outputs."""
     import tensorflow as tf
 
     answer = tf.saved_model.load(str(directory)).signatures[DEFAULT_SIGNATURE]
     outputs = {name: tensor.numpy() for name, tensor in answer(**{alias: tf.constant(inputs)}).items()}
     floats = {name: array for name, array in outputs.items() if array.dtype.kind == "f"}
-    arrays = {f"{DEFAULT_SIGNATURE}/inputs/{alias}": inputs}
+    # Texts of a fixed width need no pickling, which no reader of golden pairs does.
+    kept = inputs.astype(np.bytes_) if inputs.dtype == object else inputs
+    arrays = {f"{DEFAULT_SIGNATURE}/inputs/{alias}": kept}
     arrays.update({f"{DEFAULT_SIGNATURE}/outputs/{name}": array for name, array in floats.items()})
     np.savez(directory / GOLDEN, **arrays)  # type: ignore[arg-type]
     return floats
 
 
-def write_warmup(directory: Path, model: str, inputs: NDArray[np.float32], alias: str) -> None:
+def write_warmup(directory: Path, model: str, inputs: NDArray[Any], alias: str) -> None:
     """TF Serving's warm-up file: one request for ``serving_default`` with a single row, one with all."""
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
@@ -52,7 +55,13 @@ def write_warmup(directory: Path, model: str, inputs: NDArray[np.float32], alias
 
 def write_head(directory: Path, head: Head) -> None:
     """The head's numbers, for a server that runs it on a shared base."""
-    np.savez(directory / HEAD, weights=head.weights, bias=head.bias)
+    np.savez(directory / HEAD, **head_arrays(head))  # type: ignore[arg-type]
+
+
+def write_reference(directory: Path, reference: Path | None) -> None:
+    """A copy of the bank of training features, where there is one."""
+    if reference is not None:
+        shutil.copyfile(reference, directory / REFERENCE)
 
 
 def stored_ratio(directory: Path, weights: Mapping[str, int]) -> float:
@@ -67,4 +76,5 @@ def stored_ratio(directory: Path, weights: Mapping[str, int]) -> float:
     reader = tf.train.load_checkpoint(str(directory / "variables" / "variables"))
     shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     stored = sum(int(np.prod(shapes[name])) * types[name].size for name in shapes if name != OBJECT_GRAPH)
-    return stored / sum(weights.values())
+    # A graph may have no weights at all.
+    return stored / sum(weights.values()) if weights else 1.0

@@ -1,4 +1,4 @@
-"""The pieces of graph that every exported classifier is made of: answers, parsing of examples, decoding of images.
+"""The pieces of graph that every exported model is made of: answers, parsing of examples, decoding of images.
 
 Outputs are named, float32 and free in their first dimension; labels are constants in the graph.
 """
@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from service.domain.artifact import SAVED_MODEL, InputKind, InputSpec
-from service.domain.heads import TOP_CLASSES
+from service.domain.learning import LearningTask
+from service.domain.replies import TOP_CLASSES, AnswerForm, Reply
 
-CLASSIFY_METHOD = "tensorflow/serving/classify"
+METHODS = {"classify": "tensorflow/serving/classify", "regress": "tensorflow/serving/regress"}
+"""TF Serving's method names, by signature."""
 BYTES_CHANNELS = frozenset({1, 3})
 """Numbers of channels that both PNG and JPEG decode to."""
 
@@ -39,6 +41,33 @@ def classify_outputs(probabilities: Any, labels: Sequence[str]) -> dict[str, Any
     return {"classes": classes, "scores": probabilities}
 
 
+def reply_outputs(reply: Reply, logits: Any, form: AnswerForm) -> dict[str, Any]:
+    """Logits [n, K], or values [n, M] in their units, as ``Reply.outputs`` gives them."""
+    import tensorflow as tf
+
+    if reply.task is LearningTask.REGRESSION:
+        if form is AnswerForm.REGRESS:
+            return {"outputs": logits[:, 0]}
+        if not reply.half_widths:
+            return {"values": tf.identity(logits)}
+        reach = tf.constant(reply.half_widths, tf.float32)
+        return {"values": tf.identity(logits), "interval_low": logits - reach, "interval_high": logits + reach}
+    several = reply.task is LearningTask.MULTILABEL
+    probabilities = tf.math.sigmoid(logits) if several else tf.nn.softmax(logits)
+    if form is AnswerForm.CLASSIFY:
+        return classify_outputs(probabilities, reply.labels)
+    names = tf.constant(list(reply.labels))
+    if several:
+        reached = probabilities >= tf.constant(reply.thresholds or (0.5,) * len(reply.labels), tf.float32)
+        return {"probabilities": probabilities, "labels": tf.where(reached, names, "")}
+    outputs = predict_outputs(probabilities, reply.labels)
+    if reply.task is LearningTask.BINARY:
+        (threshold,) = reply.thresholds or (0.5,)
+        chosen = tf.cast(probabilities[:, 1] >= tf.constant(threshold, tf.float32), tf.int32)
+        outputs["label"] = tf.gather(names, chosen)
+    return outputs
+
+
 def parse_examples(serialized: Any, spec: InputSpec) -> Any:
     """Serialized ``tf.Example`` [n] to the model's input: a feature a column where columns have names, else one
     feature with all numbers.
@@ -49,8 +78,10 @@ def parse_examples(serialized: Any, spec: InputSpec) -> Any:
         wanted = {column: tf.io.FixedLenFeature([], tf.float32) for column in spec.columns}
         parsed = tf.io.parse_example(serialized, wanted)
         return tf.stack([parsed[column] for column in spec.columns], axis=1)
-    parsed = tf.io.parse_example(serialized, {spec.name: tf.io.FixedLenFeature(spec.shape, tf.float32)})
-    return parsed[spec.name]
+    # Examples know no int32.
+    stored = tf.int64 if spec.dtype == "int32" else tf.as_dtype(spec.dtype)
+    parsed = tf.io.parse_example(serialized, {spec.name: tf.io.FixedLenFeature(spec.shape, stored)})
+    return parsed[spec.name] if spec.dtype == "string" else tf.cast(parsed[spec.name], spec.dtype)
 
 
 def decode_images(encoded: Any, spec: InputSpec) -> Any:
@@ -82,7 +113,7 @@ def numbers_spec(spec: InputSpec) -> Any:
     """The TensorFlow specification of a batch of the model's input."""
     import tensorflow as tf
 
-    return tf.TensorSpec([None, *spec.shape], tf.float32, name=spec.name)
+    return tf.TensorSpec([None, *spec.shape], tf.as_dtype(spec.dtype), name=spec.name)
 
 
 def strings_spec(alias: str) -> Any:
@@ -104,7 +135,7 @@ def classifier_signatures(
     labels: Sequence[str],
     probabilities: Mapping[str, Callable[[Any], Any]],
 ) -> dict[str, Any]:
-    """The answering signatures, as TensorFlow functions.
+    """The answering signatures of a model that gives probabilities itself, as TensorFlow functions.
 
     Args:
         spec: the model's input.
@@ -112,27 +143,57 @@ def classifier_signatures(
         probabilities: how to get [n, K] from ``numbers``, from ``examples`` and, where they are taken, from ``bytes``.
     """
 
+    def outputs(found: Any, form: AnswerForm) -> dict[str, Any]:
+        return (classify_outputs if form is AnswerForm.CLASSIFY else predict_outputs)(found, labels)
+
+    return _signatures(spec, probabilities, outputs, AnswerForm.CLASSIFY)
+
+
+def answering_signatures(spec: InputSpec, reply: Reply, logits: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+    """The answering signatures for any task: ``serving_default``, ``classify`` or ``regress``, ``classify_bytes``.
+
+    Args:
+        spec: the model's input.
+        reply: how logits, or values in their units, become an answer.
+        logits: how to get [n, K] from ``numbers``, from ``examples`` and, where they are taken, from ``bytes``.
+    """
+
+    def outputs(found: Any, form: AnswerForm) -> dict[str, Any]:
+        return reply_outputs(reply, found, form)
+
+    return _signatures(spec, logits, outputs, reply.by_examples)
+
+
+def _signatures(
+    spec: InputSpec,
+    ways: Mapping[str, Callable[[Any], Any]],
+    outputs: Callable[[Any, AnswerForm], dict[str, Any]],
+    by_examples: AnswerForm | None,
+) -> dict[str, Any]:
     def serving_default(inputs: Any) -> dict[str, Any]:
-        return predict_outputs(probabilities["numbers"](inputs), labels)
+        return outputs(ways["numbers"](inputs), AnswerForm.PREDICT)
 
-    def classify(inputs: Any) -> dict[str, Any]:
-        return classify_outputs(probabilities["examples"](inputs), labels)
+    signatures = {"serving_default": traced(serving_default, numbers_spec(spec))}
+    if by_examples is not None:
+        form = by_examples
 
-    signatures = {
-        "serving_default": traced(serving_default, numbers_spec(spec)),
-        "classify": traced(classify, strings_spec("inputs")),
-    }
-    if "bytes" in probabilities:
+        def from_examples(inputs: Any) -> dict[str, Any]:
+            return outputs(ways["examples"](inputs), form)
+
+        signatures[str(form)] = traced(from_examples, strings_spec("inputs"))
+    if "bytes" in ways:
 
         def classify_bytes(image_bytes: Any) -> dict[str, Any]:
-            return predict_outputs(probabilities["bytes"](image_bytes), labels)
+            return outputs(ways["bytes"](image_bytes), AnswerForm.PREDICT)
 
         signatures["classify_bytes"] = traced(classify_bytes, strings_spec("image_bytes"))
     return signatures
 
 
 def save_module(module: Any, directory: Path, signatures: Mapping[str, Any]) -> None:
-    """Write a SavedModel whose ``classify`` has TF Serving's method name, which TensorFlow 2 cannot write itself."""
+    """Write a SavedModel; ``classify`` and ``regress`` get TF Serving's method names, which TensorFlow 2 cannot write
+    itself.
+    """
     import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -140,7 +201,9 @@ def save_module(module: Any, directory: Path, signatures: Mapping[str, Any]) -> 
     path = directory / SAVED_MODEL
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString(path.read_bytes())
-    saved.meta_graphs[0].signature_def["classify"].method_name = CLASSIFY_METHOD
+    for name, method in METHODS.items():
+        if name in signatures:
+            saved.meta_graphs[0].signature_def[name].method_name = method
     path.write_bytes(saved.SerializeToString(deterministic=True))
     # The fingerprint names the graph by its bytes, and they are others now.
     (directory / "fingerprint.pb").unlink(missing_ok=True)

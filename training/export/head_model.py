@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from service.domain.artifact import InputSpec, Route
-from service.domain.heads import AnswerForm, Head
-from training.export.graph import classifier_signatures, numbers_spec, save_module, strings_spec, traced
+from service.domain.heads import AnswerForm, Head, cut_parts
+from training.export.graph import answering_signatures, numbers_spec, save_module, strings_spec, traced
 
 SOURCES = {"numbers": "features", "examples": "features_from_examples", "bytes": "features_from_bytes"}
 """The base's signature for each way a request may come."""
 ROUTES = {
     "serving_default": Route("features", AnswerForm.PREDICT),
     "classify": Route("features_from_examples", AnswerForm.CLASSIFY),
+    "regress": Route("features_from_examples", AnswerForm.REGRESS),
     "classify_bytes": Route("features_from_bytes", AnswerForm.PREDICT),
 }
 
@@ -33,7 +34,7 @@ class ExportedHead:
 
 
 def export_head(base: Any, cut: str, head: Head, spec: InputSpec, directory: Path) -> ExportedHead:
-    """Write the SavedModel of ``head`` on output ``cut`` of the loaded base.
+    """Write the SavedModel of ``head`` on output ``cut`` of the loaded base, or on several joined by ``+``.
 
     Raises:
         KeyError: the base has no such cut.
@@ -45,21 +46,27 @@ def export_head(base: Any, cut: str, head: Head, spec: InputSpec, directory: Pat
     module.head_bias = tf.Variable(head.bias, name="head/bias")
     taken = {way: base.signatures[name] for way, name in SOURCES.items() if name in base.signatures}
     module.base_weights = _variables_of(list(taken.values()))
+    # Lookup tables of the base, a text base's vocabulary for one.
+    module.resources = list(getattr(base, "resources", ()))
+    # Vocabularies of bases that take texts.
+    module.base_resources = list(getattr(base, "resources", ()))
 
     def answering(source: Any) -> Callable[[Any], Any]:
         (alias,) = source.structured_input_signature[1]
 
-        def probabilities(inputs: Any) -> Any:
-            logits = tf.linalg.matmul(source(**{alias: inputs})[cut], module.head_weights, transpose_b=True)
-            return tf.nn.softmax(logits + module.head_bias)
+        def logits(inputs: Any) -> Any:
+            outputs = source(**{alias: inputs})
+            parts = [outputs[part] for part in cut_parts(cut, outputs)]
+            features = parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
+            return tf.linalg.matmul(features, module.head_weights, transpose_b=True) + module.head_bias
 
-        return probabilities
+        return logits
 
     signatures: dict[str, Any] = {}
     for way, source in taken.items():
         signatures[SOURCES[way]] = _again(source, numbers_spec(spec) if way == "numbers" else None)
     ways = {way: answering(source) for way, source in taken.items()}
-    answers = classifier_signatures(spec, head.labels, ways)
+    answers = answering_signatures(spec, head.reply, ways)
     signatures.update(answers)
     save_module(module, directory, signatures)
     weights = {variable.name + str(at): _nbytes(variable) for at, variable in enumerate(module.base_weights)}

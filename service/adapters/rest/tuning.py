@@ -36,16 +36,23 @@ from service.adapters.rest.tuning_answers import (
 )
 from service.adapters.rest.uploads import receive_form
 from service.application.tuning import Tuning
-from service.domain.dataset import DatasetFormat
+from service.domain.dataset import LABEL, TASK, UPLOADED
 from service.domain.errors import InvalidInput, NotReady
 from service.domain.jobs import JobState
+from service.domain.learning import LearningTask
 
 log = logging.getLogger(__name__)
 LARGEST_ORDER = 256 * 1024
+OPTIONS = (LABEL, TASK)
 DATA_FIELDS = {
-    "file": {"type": "string", "format": "binary", "description": "A zip of one folder a class, a CSV, or an NPZ"},
-    "format": {"enum": [str(format) for format in DatasetFormat], "description": "Left out, it is seen by the content"},
-    "label": {"type": "string", "description": "A CSV's column of labels"},
+    "file": {
+        "type": "string",
+        "format": "binary",
+        "description": "A zip of one folder a class, CSV, Parquet, JSON lines, an NPZ, or a TFRecord file",
+    },
+    "format": {"enum": [str(format) for format in UPLOADED], "description": "Left out, it is seen by the content"},
+    "label": {"type": "string", "description": "The column of the labels; several with commas between them"},
+    "task": {"enum": [str(task) for task in LearningTask], "description": "What is to be learned; classes if left out"},
 }
 TUNE_FIELDS = {
     **DATA_FIELDS,
@@ -73,7 +80,7 @@ def _datasets(tuning: Tuning, most_bytes: int) -> APIRouter:
         is the same dataset.
         """
         async with _incoming(tuning) as file:
-            form = await receive_form(request, file, known=("format", "label"), most_bytes=most_bytes)
+            form = await receive_form(request, file, known=("format", *OPTIONS), most_bytes=most_bytes)
             format, options = form.fields.get("format"), _options(form.fields)
             accepting = tuning.datasets.accept(file, form.filename, format, options)
             return checked_dataset_answer(await while_connected(request, accepting))
@@ -120,7 +127,7 @@ def _requests(tuning: Tuning, most_bytes: int) -> APIRouter:
                 tuning.jobs.base_for(fields["head"], base, _recipe(fields.get("recipe")) or {})
 
         async with _incoming(tuning) as file:
-            known = ("format", "label", "head", "recipe")
+            known = ("format", *OPTIONS, "head", "recipe")
             form = await receive_form(request, file, known=known, most_bytes=most_bytes, before_file=check)
             tuned = tuning.tune(
                 file,
@@ -222,7 +229,7 @@ async def _incoming(tuning: Tuning) -> AsyncIterator[Path]:
 
 
 def _options(fields: dict[str, str]) -> dict[str, str]:
-    return {"label": fields["label"]} if "label" in fields else {}
+    return {name: fields[name] for name in OPTIONS if name in fields}
 
 
 def _recipe(text: str | None) -> dict[str, Any] | None:

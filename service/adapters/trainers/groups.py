@@ -63,6 +63,14 @@ def members(group: int) -> Iterator[Member]:
                 yield Member(int(entry.name), state, command)
 
 
+def has_open(pid: int, file: Path) -> bool:
+    """Whether a process has this file open, where there is a /proc and it may be looked at."""
+    try:
+        return any(entry.readlink() == file for entry in (_PROC / str(pid) / "fd").iterdir())
+    except OSError:
+        return False  # it has ended, or is another user's
+
+
 async def end(group: int) -> None:
     """Kill what is left of a group, and return when nothing is."""
     send(group, KILL)

@@ -19,12 +19,15 @@ from typing import Any
 
 from service.adapters.trainers import groups
 from service.adapters.trainers.run import ProcessRun
+from service.adapters.trainers.spares import Spares
 from service.application.ports import TrainerTask
 from service.domain.errors import ModelFailed
 
 TASK = "task.json"
 LOG = "trainer.log"
 LOCK = "lock"
+ON_STDIN = "-"
+"""In place of a work directory: it will be told on standard input."""
 
 
 class ProcessTrainer:
@@ -37,15 +40,28 @@ class ProcessTrainer:
         *,
         orphan_grace_s: float = 5.0,
         orphan_limit_s: float = 30.0,
+        spares: int = 0,
     ) -> None:
         """``orphan_grace_s``: how long the trainer of a killed service may take to end by itself; ``orphan_limit_s``:
-        after how long one that cannot be identified is an error.
+        after how long one that cannot be identified is an error; ``spares``: how many trainers are kept ready.
         """
-        self._work_area = work_area.resolve()  # a trainer of ours is known by this path in its command line
+        self._work_area = work_area.resolve()
+        self._spares = Spares([*command, "job", ON_STDIN], spares)
+        self._refills: set[asyncio.Task[None]] = set()
         self._command = tuple(command)
         self._orphan_grace_s = orphan_grace_s
         self._orphan_limit_s = orphan_limit_s
         work_area.mkdir(parents=True, exist_ok=True)
+
+    async def warm_up(self) -> None:
+        """Start the trainers that are kept ready."""
+        await self._spares.fill()
+
+    async def close(self) -> None:
+        """End the trainers that are kept ready; those at work are their owners' to end."""
+        for refill in self._refills:
+            refill.cancel()
+        await self._spares.close()
 
     async def start(self, task: TrainerTask) -> ProcessRun:
         """As the port says."""
@@ -85,9 +101,29 @@ class ProcessTrainer:
         directory = self._work_area / task.job_id
         try:
             await asyncio.to_thread(_write_task, directory, task)
-            return await ProcessRun.started([*self._command, "job", str(directory)], directory / LOG)
+            run = self._ready_one(directory)
+            if run is None:
+                run = await ProcessRun.started([*self._command, "job", str(directory)], directory / LOG)
         except OSError as error:
             raise ModelFailed(f"the trainer cannot be started: {error}") from error
+        refill = asyncio.create_task(self._refill_after(run))
+        self._refills.add(refill)
+        refill.add_done_callback(self._refills.discard)
+        return run
+
+    def _ready_one(self, directory: Path) -> ProcessRun | None:
+        while (run := self._spares.take()) is not None:
+            try:
+                run.begin(directory, directory / LOG)
+            except BrokenPipeError:
+                continue  # it has just ended; nothing was begun
+            return run
+        return None
+
+    async def _refill_after(self, run: ProcessRun) -> None:
+        # Not at once: what the next job gains then, this one would lose, for they would share the cores.
+        await run.ended()
+        await self._spares.fill()
 
 
 def _write_task(directory: Path, task: TrainerTask) -> None:
@@ -142,4 +178,4 @@ def _holder(lock: Path) -> int | None:
 
 def _is_ours(group: int, directory: Path) -> bool:
     """Whether the group is a trainer's of this work directory: a number alone might be anybody's by now."""
-    return group > 1 and any(str(directory) in member.command for member in groups.members(group))
+    return group > 1 and any(groups.has_open(member.pid, directory / LOCK) for member in groups.members(group))

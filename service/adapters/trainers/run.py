@@ -28,7 +28,7 @@ class ProcessRun:
         stdin: int,
         stdout: asyncio.StreamReader,
         transport: asyncio.ReadTransport,
-        log: Path,
+        log: Path | None,
     ) -> None:
         self._process = process
         self._stdin = stdin
@@ -38,8 +38,8 @@ class ProcessRun:
         self._ended = asyncio.create_task(self._until_gone())
 
     @classmethod
-    async def started(cls, command: Sequence[str], log: Path) -> ProcessRun:
-        """Start a command whose standard error goes to the end of ``log``. Not to be cancelled.
+    async def started(cls, command: Sequence[str], log: Path | None) -> ProcessRun:
+        """Start a command whose standard error goes to the end of ``log``, or nowhere. Not to be cancelled.
 
         Raises:
             OSError: it cannot be started.
@@ -55,7 +55,7 @@ class ProcessRun:
             the_childs.callback(os.close, child_out)
             with ExitStack() as nobodys:
                 reading = nobodys.enter_context(os.fdopen(stdout, "rb", buffering=0))
-                log_end = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                log_end = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
                 the_childs.callback(os.close, log_end)
                 transport, _ = await asyncio.get_running_loop().connect_read_pipe(
                     lambda: asyncio.StreamReaderProtocol(reader), reading
@@ -69,8 +69,24 @@ class ProcessRun:
         groups.be_nice(process.pid)
         return cls(process, stdin, reader, transport, log)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended, as far as is known."""
+        return self._process.returncode is None
+
+    def begin(self, directory: Path, log: Path) -> None:
+        """Tell a trainer that was started without work where its work lies; it writes to ``log`` from then on.
+
+        Raises:
+            OSError: it is gone.
+        """
+        log.touch()
+        os.write(self._stdin, f"{directory}\n".encode())
+        self._log = log
+
     async def events(self) -> AsyncIterator[TrainerEvent]:
         """As the port says. Lines that are no events are appended to the log."""
+        assert self._log is not None
         with self._log.open("ab", buffering=0) as chatter:
             async for line in _lines(self._stdout):
                 event = from_line(line.decode(errors="replace"))
@@ -94,6 +110,7 @@ class ProcessRun:
 
     def log_tail(self) -> str:
         """As the port says."""
+        assert self._log is not None
         with self._log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL))
             return file.read().decode(errors="replace").replace("\0", "")

@@ -16,8 +16,9 @@ from pathlib import Path
 from service.application.ports import DatasetChecker, DatasetFiles, TuningObserver
 from service.application.tuning.ledger import Ledger
 from service.domain.artifact import InputSpec
-from service.domain.dataset import Dataset, DatasetFormat, DatasetReport, dataset_id, misfits
+from service.domain.dataset import LABEL, TASK, UPLOADED, Dataset, DatasetFormat, DatasetReport, dataset_id, misfits
 from service.domain.errors import DatasetNotFound, InvalidDataset, InvalidInput, ModelFailed
+from service.domain.learning import LearningTask
 
 log = logging.getLogger(__name__)
 LONGEST_OPTION = 200
@@ -122,17 +123,21 @@ class Datasets:
 def _checked_format(name: str | None) -> DatasetFormat | None:
     if not name:
         return None
-    try:
-        return DatasetFormat(name)
-    except ValueError as error:
-        known = ", ".join(DatasetFormat)
-        raise InvalidInput(f"{name[:80]!r} is no dataset format; give one of {known}, or none") from error
+    if name not in UPLOADED:
+        raise InvalidInput(
+            f"{name[:80]!r} is no dataset format that can be sent; give one of {', '.join(UPLOADED)}, or none"
+        )
+    return DatasetFormat(name)
 
 
 def _checked_options(options: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in options.items():
-        if name != "label":
-            raise InvalidInput(f"a dataset has no option {name[:80]!r}; there is 'label', the column of the labels")
+        if name not in {LABEL, TASK}:
+            raise InvalidInput(
+                f"a dataset has no option {name[:80]!r}; there are 'label', the column of the labels, and 'task'"
+            )
+        if name == TASK and value not in list(LearningTask):
+            raise InvalidInput(f"{value[:80]!r} is no task; give one of {', '.join(LearningTask)}")
         if not value or not value.isprintable() or len(value) > LONGEST_OPTION:
             raise InvalidInput(f"the option {name!r} takes 1 to {LONGEST_OPTION} printable characters")
     return options

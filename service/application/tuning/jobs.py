@@ -57,7 +57,8 @@ class Jobs:
         """Raises: InvalidInput, a head cannot be called so; Conflict, another model is."""
         check_head_name(head)
         taken = self._models.listings(head)
-        if taken and not any(found.manifest and found.manifest.kind is ModelKind.HEAD for found in taken):
+        # A job's result is a head, or a whole model where the base was fine-tuned: either names what it was grown on.
+        if taken and not any(found.manifest and found.manifest.base for found in taken):
             raise Conflict(f"there is a model {head} that is not a head; choose another name")
 
     def base(self, base: str) -> Manifest:

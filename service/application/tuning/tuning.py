@@ -22,6 +22,7 @@ from service.application.tuning.ledger import Ledger
 from service.application.tuning.notices import Notices
 from service.application.tuning.policy import TuningPolicy
 from service.application.tuning.supervisor import Supervisor
+from service.domain.dataset import TASK
 from service.domain.jobs import Job, JobRequest
 
 
@@ -65,6 +66,7 @@ class Tuning:
         """
         recipe = {} if recipe is None else recipe
         manifest = self.jobs.base_for(head, base, recipe)
+        options = {**_task_of(recipe), **(options or {})}
         dataset = await self.datasets.accept(file, filename, format, options, manifest.input)
         return await self.jobs.submit(JobRequest(head, base, dataset.id, recipe), idempotency_key)
 
@@ -79,3 +81,10 @@ class Tuning:
         async with self._at_work:
             self._notices.close()
             await self._ledger.close()
+
+
+def _task_of(recipe: Mapping[str, Any]) -> Mapping[str, str]:
+    """The option that has data checked for what the recipe teaches, where it says so."""
+    head = recipe.get("head")
+    task = head.get(TASK) if isinstance(head, Mapping) else None
+    return {TASK: task} if isinstance(task, str) else {}

@@ -1,0 +1,1 @@
+"""Training of weights by gradient: the one compiled loop, and fine-tuning of a base together with its head."""
