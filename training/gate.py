@@ -177,7 +177,7 @@ def enough_test_items(items: int, fewest_of_a_class: int) -> list[Check]:
             items >= LEAST_TEST,
             items,
             LEAST_TEST,
-            f"{items} test items; {LEAST_TEST} are needed for a sure verdict",
+            f"{_counted(items, 'test item')}; {LEAST_TEST} are needed for a sure verdict",
             insufficient,
         ),
         Check(
@@ -185,7 +185,7 @@ def enough_test_items(items: int, fewest_of_a_class: int) -> list[Check]:
             fewest_of_a_class >= LEAST_TEST_A_CLASS,
             fewest_of_a_class,
             LEAST_TEST_A_CLASS,
-            f"the smallest class has {fewest_of_a_class} test items; {LEAST_TEST_A_CLASS} are needed",
+            f"the smallest class has {_counted(fewest_of_a_class, 'test item')}; {LEAST_TEST_A_CLASS} are needed",
             insufficient,
         ),
     ]
@@ -194,10 +194,14 @@ def enough_test_items(items: int, fewest_of_a_class: int) -> list[Check]:
 def fresh_test(uses: int) -> Check:
     """Whether the same test items have judged so many versions that they were, in effect, chosen by."""
     reason = (
-        f"these test items have judged {uses} versions of this model; after {MOST_TEST_USES} new ones are needed, "
-        "since the best of many is lucky"
+        f"these test items have judged {_counted(uses, 'version')} of this model; after {MOST_TEST_USES} new ones are "
+        "needed, since the best of many is lucky"
     )
     return Check("fresh_test", uses <= MOST_TEST_USES, uses, MOST_TEST_USES, reason, Verdict.INSUFFICIENT)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _unless(rejecting: bool) -> Verdict:

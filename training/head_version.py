@@ -61,7 +61,7 @@ def _export_head(run: HeadState, directory: Path, ready: Callable[[], None]) -> 
     exported = export_head(run.base.loaded, cut, head, spec, directory)
     make_room(directory)
     sample = run.area.arrays("sample")
-    answered = write_golden(directory, sample["inputs"], spec.name)
+    answered = write_golden(directory, sample["inputs"], spec.name, exported.answer)
     ready()
     write_warmup(directory, run.task.head, sample["inputs"], spec.name)
     write_head(directory, head)

@@ -102,6 +102,7 @@ class HeadRun(HeadState):
         self.limits.check_examples(len(contents))
         check_copies(self)
         resolve_policy(self.recipe.augment.policy, manifest.input.kind)
+        self._check_adapter()
         for cut in (self.cut,) if isinstance(self.cut, str) else self.cut:
             if cut not in {"auto", *manifest.features}:
                 raise BadRecipe(f"the base has no cut {cut!r}; it has {', '.join(manifest.features)}")
@@ -124,6 +125,14 @@ class HeadRun(HeadState):
             "report": self._report.to_dict(),
             "notes": notes,
         }
+
+    def _check_adapter(self) -> None:
+        """Raises: BadRecipe: the adapter has weights that nothing would train."""
+        if self.base_manifest.provenance.get("adapter_trainable") and self.recipe.finetune.enabled != "always":
+            raise BadRecipe(
+                f"the input adapter {self.base_manifest.provenance['adapter']!r} puts weights in front of the base "
+                "that only fine-tuning trains: say finetune.enabled always, or another input.adapter"
+            )
 
     def _split(self) -> dict[str, Any]:
         items, choice = Divisible.of(self.contents), self.recipe.split

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,18 @@ def make_room(directory: Path) -> None:
     (directory / EXTRA).mkdir(parents=True, exist_ok=True)
 
 
-def write_golden(directory: Path, inputs: NDArray[Any], alias: str) -> dict[str, NDArray[Any]]:
-    """Run ``serving_default`` of the exported graph on some inputs and keep the pair; returns the float outputs."""
+def write_golden(
+    directory: Path, inputs: NDArray[Any], alias: str, answer: Callable[..., Mapping[str, Any]] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Run ``serving_default`` of the exported graph on some inputs and keep the pair; returns the float outputs.
+
+    Args:
+        answer: that signature, where it is still at hand as it was before it was written: loading it takes longer than
+            running it, and what was written is proven by a fresh process anyway. None loads it.
+    """
     import tensorflow as tf
 
-    answer = tf.saved_model.load(str(directory)).signatures[DEFAULT_SIGNATURE]
+    answer = answer or tf.saved_model.load(str(directory)).signatures[DEFAULT_SIGNATURE]
     outputs = {name: tensor.numpy() for name, tensor in answer(**{alias: tf.constant(inputs)}).items()}
     floats = {name: array for name, array in outputs.items() if array.dtype.kind == "f"}
     # Texts of a fixed width need no pickling, which no reader of golden pairs does.

@@ -13,6 +13,7 @@ from typing import Any
 
 from service.domain.artifact import InputSpec, Route
 from service.domain.heads import AnswerForm, Head, cut_parts
+from service.domain.tensors import DEFAULT_SIGNATURE
 from training.export.graph import answering_signatures, numbers_spec, save_module, strings_spec, traced
 
 SOURCES = {"numbers": "features", "examples": "features_from_examples", "bytes": "features_from_bytes"}
@@ -27,10 +28,11 @@ ROUTES = {
 
 @dataclass(frozen=True, slots=True)
 class ExportedHead:
-    """What was written: the manifest's routes, and the bytes of each weight."""
+    """What was written: the manifest's routes, the bytes of each weight, and ``serving_default`` as it was written."""
 
     routes: Mapping[str, Route]
     weights: Mapping[str, int]
+    answer: Callable[..., Mapping[str, Any]]
 
 
 def export_head(base: Any, cut: str, head: Head, spec: InputSpec, directory: Path) -> ExportedHead:
@@ -48,8 +50,6 @@ def export_head(base: Any, cut: str, head: Head, spec: InputSpec, directory: Pat
     module.base_weights = _variables_of(list(taken.values()))
     # Lookup tables of the base, a text base's vocabulary for one.
     module.resources = list(getattr(base, "resources", ()))
-    # Vocabularies of bases that take texts.
-    module.base_resources = list(getattr(base, "resources", ()))
 
     def answering(source: Any) -> Callable[[Any], Any]:
         (alias,) = source.structured_input_signature[1]
@@ -71,7 +71,7 @@ def export_head(base: Any, cut: str, head: Head, spec: InputSpec, directory: Pat
     save_module(module, directory, signatures)
     weights = {variable.name + str(at): _nbytes(variable) for at, variable in enumerate(module.base_weights)}
     weights.update(head_weights=head.weights.nbytes, head_bias=head.bias.nbytes)
-    return ExportedHead({name: ROUTES[name] for name in answers}, weights)
+    return ExportedHead({name: ROUTES[name] for name in answers}, weights, answers[DEFAULT_SIGNATURE])
 
 
 def _again(source: Any, spec: Any) -> Any:
