@@ -12,20 +12,20 @@ from training import gate, ood, sealed_use
 from training.current import Current, current_version
 from training.evaluation.arms import grade
 from training.evaluation.suspects import suspects
-from training.head_state import HeadState
+from training.fitted_state import FittedState
 from training.objectives import Objective
 from training.seeds import child_seed
 
 REFERENCE_ARRAYS = "reference.npz"
 
 
-def settled(run: HeadState) -> Objective:
+def settled(run: FittedState) -> Objective:
     """The objective with the thresholds and intervals that calibration found."""
     found = run.found["calibrate"]
     return run.objective.settled(thresholds=tuple(found["thresholds"]), half_widths=tuple(found["half_widths"]))
 
 
-def grade_head(run: HeadState) -> dict[str, Any]:
+def grade_head(run: FittedState) -> dict[str, Any]:
     """Open the test and let everyone answer it."""
     objective, choice = settled(run), run.recipe.evaluate
     current, skipped = _current(run)
@@ -86,20 +86,20 @@ def quality_checks(evaluated: Mapping[str, Any], margin: float, require: str = "
     return checks
 
 
-def reference_file(run: HeadState) -> Path | None:
+def reference_file(run: FittedState) -> Path | None:
     """The bank of training features in the work area; None where none was wanted."""
     path = run.area.directory / REFERENCE_ARRAYS
     return path if path.exists() else None
 
 
-def _current(run: HeadState) -> tuple[Current | None, str | None]:
+def _current(run: FittedState) -> tuple[Current | None, str | None]:
     """The version that answers now, if it was asked for and can be compared; else why not."""
     if run.task.current is None or "current" not in run.recipe.baselines:
         return None, None
     return current_version(run.task.current, run.base_manifest, run.objective)
 
 
-def _of_training_items(run: HeadState, objective: Objective) -> dict[str, Any]:
+def _of_training_items(run: FittedState, objective: Objective) -> dict[str, Any]:
     """What heads that had not seen them say of training items: labels that may be wrong, and the bank of features."""
     logits, items = run.candidate.unseen()
     logits = logits / run.found["calibrate"]["temperature"]
@@ -112,7 +112,7 @@ def _of_training_items(run: HeadState, objective: Objective) -> dict[str, Any]:
     return {"suspects": [{**entry, "place": run.contents.place(entry.pop("item"))} for entry in listed]}
 
 
-def _strangeness(run: HeadState, test: Any) -> dict[str, Any] | None:
+def _strangeness(run: FittedState, test: Any) -> dict[str, Any] | None:
     """How the test's items look beside the training items': the summary, and the strangest of them."""
     path = reference_file(run)
     if path is None:

@@ -21,7 +21,7 @@ from service.domain.artifact import (
 from training import report
 from training.bases.surgery.layers import layer_table
 from training.features import inputs_of
-from training.head_state import HeadState
+from training.fitted_state import FittedState
 from training.report.lineage import merkle_root
 from training.report.observed.directions import MOST_ITEMS, plane
 from training.report.observed.thumbnails import thumbnails
@@ -33,7 +33,7 @@ MOST_READ = 2_000
 """Items whose cached features are read again for it: of wide cuts all of them would not fit into memory."""
 
 
-def head_report(run: HeadState, recipe: Mapping[str, Any]) -> dict[str, Any]:
+def head_report(run: FittedState, recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The report's document. ``recipe``: with every ``auto`` replaced by what it became."""
     found = run.found
     return report.document(
@@ -70,7 +70,7 @@ def head_report(run: HeadState, recipe: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def documents(run: HeadState, recipe: Mapping[str, Any], manifest: Manifest) -> dict[PurePosixPath, bytes]:
+def documents(run: FittedState, recipe: Mapping[str, Any], manifest: Manifest) -> dict[PurePosixPath, bytes]:
     """Report, page, card and lineage as files of the version."""
     document = head_report(run, recipe)
     card = report.model_card(document, manifest)
@@ -100,7 +100,7 @@ def histories(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {name: each["history"] for name, each in trainings.items() if each and "history" in each}
 
 
-def _split(run: HeadState) -> dict[str, Any]:
+def _split(run: FittedState) -> dict[str, Any]:
     sides, digests = _sides(run), run.found["validate"]["digests"]
     roots = {side: merkle_root(digests[item] for item in items) for side, items in sides.items()}
     return {
@@ -110,11 +110,11 @@ def _split(run: HeadState) -> dict[str, Any]:
     }
 
 
-def _sides(run: HeadState) -> dict[str, list[int]]:
+def _sides(run: FittedState) -> dict[str, list[int]]:
     return {"train": run.fitting.tolist(), "validation": run.watched.tolist(), "test": run.found["split"]["test"]}
 
 
-def _finetune(run: HeadState) -> dict[str, Any]:
+def _finetune(run: FittedState) -> dict[str, Any]:
     found = {key: value for key, value in run.found["finetune"].items() if key not in {"history", "baselines"}}
     return {**found, "mode": run.recipe.finetune.mode, "unfrozen": found.pop("layers", [])}
 
@@ -123,7 +123,7 @@ def _without_histories(baselines: Mapping[str, Mapping[str, Any]]) -> dict[str, 
     return {name: {k: v for k, v in each.items() if k != "history"} for name, each in baselines.items()}
 
 
-def _layers(run: HeadState) -> list[dict[str, Any]] | None:
+def _layers(run: FittedState) -> list[dict[str, Any]] | None:
     """The layer table of what answers: the fine-tuned model, else the base, which nothing has touched."""
     tuned = run.found["finetune"]["kept"]
     model = run.candidate.model if tuned else run.keras_base  # type: ignore[attr-defined]
@@ -145,7 +145,7 @@ def _layers(run: HeadState) -> list[dict[str, Any]] | None:
     ]
 
 
-def _scores(run: HeadState) -> dict[str, Any]:
+def _scores(run: FittedState) -> dict[str, Any]:
     """How well training items are answered beside held-out ones, by what cuts and rates were chosen by."""
     objective, found = run.objective, run.found
     items = _some(run, run.fitting, MOST_ASKED if run.candidate.kind is ModelKind.FULL else MOST_READ)
@@ -160,7 +160,7 @@ def _scores(run: HeadState) -> dict[str, Any]:
     return {"metric": _chosen_by(run), "train": _positive(run, train), "held_out": _positive(run, held_out)}
 
 
-def _repeats(run: HeadState) -> dict[str, Any] | None:
+def _repeats(run: FittedState) -> dict[str, Any] | None:
     """The score of each repeat of the cross-validation; None where it was done once."""
     train = run.split.train
     unseen = run.area.arrays("out_of_fold")["logits"]
@@ -169,23 +169,23 @@ def _repeats(run: HeadState) -> dict[str, Any] | None:
     return {"metric": _chosen_by(run), "groups": {"cross-validation": scores}} if len(scores) > 1 else None
 
 
-def _chosen_by(run: HeadState) -> str:
+def _chosen_by(run: FittedState) -> str:
     """The metric that cuts, penalties and rates are chosen by."""
     return "accuracy" if str(run.objective.task) == "multiclass" else run.objective.metric
 
 
-def _positive(run: HeadState, score: float | None) -> float | None:
+def _positive(run: FittedState, score: float | None) -> float | None:
     """A score as its metric is read: errors are scored with a minus."""
     return score if score is None or run.objective.greater_is_better else -score
 
 
-def _units(run: HeadState) -> dict[str, Any]:
+def _units(run: FittedState) -> dict[str, Any]:
     features = run.features(_some(run, run.fitting, MOST_ASKED))
     dead = int((features == features[:1]).all(axis=0).sum())
     return {"cut": run.found["probe"]["cut"], "width": features.shape[1], "dead": dead}
 
 
-def _preview(run: HeadState) -> dict[str, Any]:
+def _preview(run: FittedState) -> dict[str, Any]:
     spec, train = run.base_manifest.input, _some(run, run.split.train, MOST_READ)
     names, groups = _groups(run, run.objective.strata(run.wanted)[train])
     shown_items = train[:MOST_ITEMS]
@@ -198,13 +198,13 @@ def _preview(run: HeadState) -> dict[str, Any]:
     return preview
 
 
-def _some(run: HeadState, items: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+def _some(run: FittedState, items: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """At most so many of the items, drawn: files are often in the order of their classes."""
     drawn: NDArray[np.int64] = generator(run.recipe.seed, "report").permutation(items)[:most]
     return drawn
 
 
-def _groups(run: HeadState, strata: Any) -> tuple[list[str], Any]:
+def _groups(run: FittedState, strata: Any) -> tuple[list[str], Any]:
     """Names for the kinds of items [n]: classes, rarest labels, or bands of the first value."""
     match run.objective.loss:
         case "softmax":

@@ -19,7 +19,6 @@ from service.domain.dataset import DatasetReport, misfits
 from service.domain.learning import LearningTask
 from training.base_graph import BaseGraph, read_base_manifest
 from training.bases.fitting import fitting_base
-from training.candidates.candidate import Arm, Candidate
 from training.data.check import examine
 from training.data.contents import Contents
 from training.data.joined import join
@@ -200,22 +199,6 @@ class HeadState:
     def seconds_an_item(self) -> float:
         """What one item took through the base."""
         return float(self.found["features"]["seconds_an_item"])
-
-    @cached_property
-    def candidate(self) -> Candidate:
-        """What is published if the gate lets it: the last that proved better."""
-        from training.candidates.choosing import chosen
-
-        return chosen(self)
-
-    @cached_property
-    def arms(self) -> dict[str, Arm]:
-        """What was fitted beside the candidate, by name: ``probe`` where something took its place, and what there is of
-        ``linear_raw``, ``random_features`` and ``scratch``.
-        """
-        from training.candidates.choosing import beside
-
-        return beside(self)
 
     def linear(self, name: str) -> Linear:
         """A fitted classifier: the candidate, or the baseline on raw input."""

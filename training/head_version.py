@@ -20,7 +20,6 @@ from training import gate, head_report, report
 from training.bases.keras_head import write_keras_head
 from training.bases.publishing import pooling_of
 from training.candidates.answering import largest_gap
-from training.candidates.full_version import write_full
 from training.export.extras import (
     make_room,
     stored_ratio,
@@ -30,18 +29,19 @@ from training.export.extras import (
     write_warmup,
 )
 from training.export.head_model import export_head
+from training.fitted_state import FittedState
+from training.full_version import write_full
 from training.grading import reference_file, settled
-from training.head_state import HeadState
 from training.publish import Candidate, provenance, publish
 from training.verify import hold_copy
 
 
-def fitted_head(run: HeadState) -> Head:
+def fitted_head(run: FittedState) -> Head:
     """The head as it will answer: standardisation, temperature and the scale of values in its weights."""
     return run.linear("candidate").folded(settled(run), run.found["calibrate"]["temperature"])
 
 
-def export(run: HeadState, directory: Path, ready: Callable[[], None]) -> dict[str, Any]:
+def export(run: FittedState, directory: Path, ready: Callable[[], None]) -> dict[str, Any]:
     """Write all files of the version that decide its answers; returns what was measured on the way.
 
     Args:
@@ -56,7 +56,7 @@ def export(run: HeadState, directory: Path, ready: Callable[[], None]) -> dict[s
     return found
 
 
-def _export_head(run: HeadState, directory: Path, ready: Callable[[], None]) -> dict[str, Any]:
+def _export_head(run: FittedState, directory: Path, ready: Callable[[], None]) -> dict[str, Any]:
     spec, cut, head = run.base_manifest.input, run.found["probe"]["cut"], fitted_head(run)
     exported = export_head(run.base.loaded, cut, head, spec, directory)
     make_room(directory)
@@ -95,7 +95,7 @@ def parity_checks(exported: Mapping[str, Any]) -> list[gate.Check]:
     ]
 
 
-def resolved_recipe(run: HeadState) -> dict[str, Any]:
+def resolved_recipe(run: FittedState) -> dict[str, Any]:
     """The recipe with every ``auto`` replaced by what it became."""
     raw = run.recipe.model_dump(mode="json")
     raw["name"] = run.task.head
@@ -108,7 +108,7 @@ def resolved_recipe(run: HeadState) -> dict[str, Any]:
     return raw
 
 
-def publish_head(run: HeadState) -> int:
+def publish_head(run: FittedState) -> int:
     """Publish the exported candidate; its number."""
     manifest = Manifest(
         kind=run.candidate.kind,
@@ -140,7 +140,7 @@ def publish_head(run: HeadState) -> int:
     return publish(run.task.repository, candidate, lambda staged: hold_copy(staged, verified))
 
 
-def finished(run: HeadState) -> Finished:
+def finished(run: FittedState) -> Finished:
     """The last event of a run that ended well."""
     evaluated = run.found["evaluate"]
     return Finished(

@@ -27,8 +27,8 @@ from training.errors import BadData, BadRecipe
 from training.events import Announcer, Emit
 from training.features import BATCH, extract, inputs_of
 from training.finetune.augment import resolve_policy
+from training.fitted_state import FittedState
 from training.gate import decide, enough_test_items
-from training.head_state import HeadState
 from training.limits import Limits, peak_memory_mb
 from training.probe.calibration import calibrate
 from training.recipe import Overrides
@@ -47,7 +47,7 @@ SCALE_RATIO = 8.0
 """An image base whose numbers all lie below 255 divided by this was probably given another scale."""
 
 
-class HeadRun(HeadState):
+class HeadRun(FittedState):
     """One run of one job: the phases, over the state they share."""
 
     def __init__(

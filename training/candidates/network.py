@@ -14,6 +14,7 @@ import numpy as np
 from service.domain.artifact import ModelKind
 from training.bases.surgery.reusing import with_hidden, with_output
 from training.candidates.candidate import Cost, Doubles, Items
+from training.candidates.from_current import take_over
 from training.finetune.batches import batches
 from training.finetune.inputs import Predictor
 from training.finetune.loop import Schedule
@@ -57,8 +58,6 @@ def fit_network(run: HeadState, C: float, told: Callable[[int, int], None]) -> d
         C: the probe's penalty, on all kernels here.
     """
     import keras
-
-    from training.candidates.starting import take_over
 
     began = time.monotonic()
     choice, seed = run.recipe.probe, child_seed(run.recipe.seed, "network")

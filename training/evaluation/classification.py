@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,7 @@ from service.domain.learning import LearningTask
 from training.evaluation.contributions import auc, average_precision, balanced_accuracy, label_f1, macro_f1
 from training.evaluation.measures import headline, measured
 from training.evaluation.reliability import calibration_error, null_calibration_error, reliability
-
-if TYPE_CHECKING:
-    from training.objectives.softmax import SoftmaxObjective
+from training.objectives.objective import Objective
 
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -37,7 +35,7 @@ def class_figures(counts: Integers) -> dict[str, Doubles]:
 
 
 def class_figures_of(
-    objective: SoftmaxObjective, logits: Doubles, targets: Integers, *, seed: int, draws: int, confidence: float
+    objective: Objective, logits: Doubles, targets: Integers, *, seed: int, draws: int, confidence: float
 ) -> dict[str, Any]:
     """Everything known about some answers: logits [n, K] and targets [n].
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from training.evaluation.contributions import average_precision, label_f1, mean_average_precision
 from training.evaluation.measures import headline, measured
 from training.evaluation.reliability import calibration_error, null_calibration_error, reliability
-
-if TYPE_CHECKING:
-    from training.objectives.sigmoid import SigmoidObjective
+from training.objectives.objective import Objective
 
 Doubles = NDArray[np.float64]
 
 
 def label_figures_of(
-    objective: SigmoidObjective,
+    objective: Objective,
     logits: Doubles,
     encoded: NDArray[np.float32],
     *,

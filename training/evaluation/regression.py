@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluation.measures import headline, measured
-
-if TYPE_CHECKING:
-    from training.objectives.squared import SquaredObjective
+from training.objectives.objective import Objective
 
 Doubles = NDArray[np.float64]
 MOST_PAIRS = 5_000
@@ -18,16 +17,23 @@ MOST_PAIRS = 5_000
 
 
 def value_figures_of(
-    objective: SquaredObjective, logits: Doubles, encoded: Doubles, *, seed: int, draws: int, confidence: float
+    objective: Objective,
+    spread: Sequence[float],
+    logits: Doubles,
+    encoded: Doubles,
+    *,
+    seed: int,
+    draws: int,
+    confidence: float,
 ) -> dict[str, Any]:
-    """Everything known about some answers: scaled answers and targets [n, M].
+    """Everything known about some answers: scaled answers and targets [n, M]; ``spread`` is that of each value.
 
     The keys of every task; ``measures`` of MAE and RMSE (in units for one value, in spreads and averaged for several),
     R2 (averaged) and, where intervals are known, their coverage; ``values``: the same for each value in its units, and
     ``pairs`` of true and answered numbers.
     """
     answered, wanted = objective.in_units(logits), objective.in_units(encoded)
-    unit = objective.spread[0] if objective.outputs == 1 else 1.0
+    unit = spread[0] if objective.outputs == 1 else 1.0
     contributions = {
         "mae": -objective.score(logits, encoded),
         "rmse": unit * np.stack([_root_mean_square(gap) for gap in (logits - encoded).T]).mean(axis=0),
@@ -43,7 +49,7 @@ def value_figures_of(
         "mae": np.abs(answered - wanted).mean(axis=0).tolist(),
         "rmse": np.sqrt(((answered - wanted) ** 2).mean(axis=0)).tolist(),
         "r2": [float(_explained(a, w).mean()) for a, w in zip(logits.T, encoded.T, strict=True)],
-        "spread": list(objective.spread),
+        "spread": list(spread),
         "pairs": _pairs(wanted, answered),
     }
     if covered is not None:

@@ -126,4 +126,4 @@ class SquaredObjective:
         """The keys of ``training.evaluation.regression``."""
         from training.evaluation.regression import value_figures_of
 
-        return value_figures_of(self, logits, encoded, seed=seed, draws=draws, confidence=confidence)
+        return value_figures_of(self, self.spread, logits, encoded, seed=seed, draws=draws, confidence=confidence)

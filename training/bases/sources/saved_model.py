@@ -138,9 +138,10 @@ def _input_spec(taken: Any) -> InputSpec:
 
 def _output(signature: Any, wanted: str | None, name: str) -> tuple[str, Any]:
     outputs = signature.structured_outputs
-    floats = [alias for alias, spec in outputs.items() if spec.dtype.is_floating]
+    # TensorFlow gives them in an order that differs from load to load.
+    floats = sorted(alias for alias, spec in outputs.items() if spec.dtype.is_floating)
     if not floats:
-        kinds = ", ".join(f"{alias} ({spec.dtype.name})" for alias, spec in outputs.items()) or "none"
+        kinds = ", ".join(f"{alias} ({spec.dtype.name})" for alias, spec in sorted(outputs.items())) or "none"
         raise BadBase(f"{name} has no output of numbers to take as features; its outputs: {kinds}")
     if wanted is None and len(floats) > 1:
         raise BadBase(f"{name} has several outputs of numbers; say base.output: {', '.join(floats)}")

@@ -20,14 +20,14 @@ from training.export.extras import make_room, stored_ratio, write_golden, write_
 from training.export.full_model import FullNetwork, export_full, keras_full, on_base
 
 if TYPE_CHECKING:
-    from training.head_state import HeadState
+    from training.fitted_state import FittedState
     from training.objectives import Objective
 
 TOLERANCE = 1e-4
 """On probabilities, or on values in units of their spread; Keras and the graph may order their sums differently."""
 
 
-def write_full(run: HeadState, objective: Objective, directory: Path, ready: Callable[[], None]) -> dict[str, Any]:
+def write_full(run: FittedState, objective: Objective, directory: Path, ready: Callable[[], None]) -> dict[str, Any]:
     """Write the SavedModel, the golden pair, the warm-up and, where the base has one, the Keras model.
 
     Args:
@@ -71,7 +71,7 @@ def write_full(run: HeadState, objective: Objective, directory: Path, ready: Cal
     return found
 
 
-def _network(run: HeadState, objective: Objective, temperature: float) -> tuple[FullNetwork, Any]:
+def _network(run: FittedState, objective: Objective, temperature: float) -> tuple[FullNetwork, Any]:
     """What is exported, and the Keras model for the next transfer where the base has layers."""
     import keras
 
