@@ -74,22 +74,22 @@ async def test_gzip_of_nothing_is_an_empty_document(place: Place) -> None:
         assert (response.status_code, response.json()["error"]) == (400, "JSON Parse error: The document is empty")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        gzip.compress(MANY)[:-1],
-        gzip.compress(MANY)[:-8],
-        gzip.compress(MANY)[:20],
-        gzip.compress(MANY)[:5],
-        b"\x1f",
-        gzip.compress(MANY)[:-8] + b"\0" * 8,
-        gzip.compress(MANY)[:30] + b"\xff" * 30,
-        gzip.compress(ROWS) + b"\0",
-        gzip.compress(ROWS) + b"more",
-        zlib.compress(ROWS),
-        ROWS,
-    ],
-)
+BROKEN = {
+    "a byte short": gzip.compress(MANY)[:-1],
+    "no checksum": gzip.compress(MANY)[:-8],
+    "cut in its data": gzip.compress(MANY)[:20],
+    "cut in its header": gzip.compress(MANY)[:5],
+    "one byte": b"\x1f",
+    "wrong checksum": gzip.compress(MANY)[:-8] + b"\0" * 8,
+    "wrong data": gzip.compress(MANY)[:30] + b"\xff" * 30,
+    "a zero after it": gzip.compress(ROWS) + b"\0",
+    "text after it": gzip.compress(ROWS) + b"more",
+    "zlib": zlib.compress(ROWS),
+    "plain": ROWS,
+}
+
+
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN.keys())
 async def test_gzip_that_is_cut_off_or_broken_is_refused(place: Place, body: bytes) -> None:
     response = await place.client.post(PREDICT, content=body, headers=GZIP)
     assert response.status_code == 400
