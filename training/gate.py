@@ -23,6 +23,8 @@ LEAST_RECALL_ITEMS, RECALL_DROP = 20, 0.05
 LOSS_RATIO = 1.05
 """The loss may not be proven worse than the current version's, and larger by more than this factor."""
 MOST_TEST_USES = 10
+_MOST_WANTED = 1_000_000
+"""Nobody labels more to prove that nothing changed."""
 
 
 class Verdict(StrEnum):
@@ -108,13 +110,12 @@ def not_worse_than_linear(difference: Mapping[str, Any], metric: str, margin: fl
     )
 
 
-def against_current(difference: Mapping[str, Any], metric: str, margin: float, require: str) -> Check:
-    """Whether the candidate may follow the version that answers now.
+def against_current(difference: Mapping[str, Any], metric: str, margin: float, require: str, items: int) -> Check:
+    """Whether the candidate may follow the version that answers now, by the same ``items`` of a test.
 
-    ``not_worse``: proven to be within the margin passes; probably worse by more than the margin rejects; between them
-    the evidence is insufficient. On 200 items that are right nine times of ten nobody can be proven to be within two
-    points, so that demanding a proof would keep most good candidates back. ``proven``: without that proof it is
-    rejected. ``better``: without proof of a gain it is rejected.
+    ``proven``: without proof that it is within the margin it is rejected, and the reason says how many items might
+    have proven it. ``better``: without proof of a gain it is rejected. ``not_worse``: probably worse by more than the
+    margin rejects; without proof of either the evidence is insufficient.
     """
     value, bound = float(difference["value"]), float(difference["lower_bound"])
     reason = f"against the current version {_gain(value, bound, metric)}"
@@ -122,7 +123,10 @@ def against_current(difference: Mapping[str, Any], metric: str, margin: float, r
         return Check("better_than_current", bound > 0, bound, 0.0, f"{reason}; it has to be above 0")
     passed = bound > -margin
     decides = _unless(require == "proven" or value < -margin)
-    return Check("not_worse_than_current", passed, bound, -margin, f"{reason}; {_margin(margin)}", decides)
+    reason = f"{reason}; {_margin(margin)}"
+    if not passed and require == "proven" and value > -margin:
+        reason = f"{reason}; {_proof(value, bound, margin, items)}"
+    return Check("not_worse_than_current", passed, bound, -margin, reason, decides)
 
 
 def no_class_forgotten(drops: Sequence[Mapping[str, Any]]) -> Check:
@@ -210,6 +214,13 @@ def _unless(rejecting: bool) -> Verdict:
 
 def _gain(value: float, bound: float, metric: str) -> str:
     return f"{value:+.3f} {metric}, with 95 % confidence above {bound:+.3f}"
+
+
+def _proof(value: float, bound: float, margin: float, items: int) -> str:
+    """What to do for want of a proof. A bound nears its value as the root of the number of items grows."""
+    wanted = items * ((value - bound) / (value + margin)) ** 2
+    more = f"about {float(format(wanted, '.2g')):.0f} test items instead of {items} would prove such a difference; "
+    return f"{more if wanted <= _MOST_WANTED else ''}gate.require 'not_worse' asks for no proof"
 
 
 def _margin(margin: float) -> str:

@@ -59,12 +59,16 @@ def grade_head(run: FittedState) -> dict[str, Any]:
         **found,
         **unseen,
         "ood": _strangeness(run, test),
-        "test": {"digest": digest, "uses": sealed_use.uses(run.task.repository / run.task.head, digest)},
+        "test": {
+            "digest": digest,
+            "items": len(test),
+            "uses": sealed_use.uses(run.task.repository / run.task.head, digest),
+        },
         **({"current_skipped": skipped} if skipped else {}),
     }
 
 
-def quality_checks(evaluated: Mapping[str, Any], margin: float, require: str = "not_worse") -> list[gate.Check]:
+def quality_checks(evaluated: Mapping[str, Any], margin: float, require: str = "proven") -> list[gate.Check]:
     """What the gate asks about quality, given the figures of ``grade_head``.
 
     The margin is in the headline metric; of an absolute error it is a share of the error of always the same answer.
@@ -74,7 +78,7 @@ def quality_checks(evaluated: Mapping[str, Any], margin: float, require: str = "
         margin *= float(arms["majority"]["value"])
     checks = [gate.better_than_majority(evaluated["beyond_chance"], evaluated["beyond_chance"]["metric"])]
     if "current" in differences:
-        checks.append(gate.against_current(differences["current"], metric, margin, require))
+        checks.append(gate.against_current(differences["current"], metric, margin, require, evaluated["test"]["items"]))
         if evaluated["recall_drops"]:
             checks.append(gate.no_class_forgotten(evaluated["recall_drops"]))
         if evaluated["loss_gain"]:

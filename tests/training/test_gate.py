@@ -46,9 +46,26 @@ def gain(value: float, lower: float, upper: float | None = None) -> dict[str, An
     ],
 )
 def test_beside_the_current_version(value: float, bound: float, require: str, verdict: Verdict) -> None:
-    check = against_current(gain(value, bound), "macro_f1", 0.02, require)
+    check = against_current(gain(value, bound), "macro_f1", 0.02, require, 200)
     assert decide([check], "enforce").verdict is verdict
     assert f"{value:+.3f} macro_f1" in check.reason
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "said"),
+    [
+        (0.0, -0.04, "about 800 test items instead of 200 would prove"),
+        (0.01, -0.05, "about 800 test items instead of 200 would prove"),
+        (-0.019999, -0.05, "gate.require 'not_worse'"),
+        (0.0, -0.01, ""),
+        (-0.02, -0.05, ""),
+    ],
+)
+def test_for_want_of_a_proof_it_says_how_many_items_would_do(value: float, bound: float, said: str) -> None:
+    reason = against_current(gain(value, bound), "macro_f1", 0.02, "proven", 200).reason
+    assert said in reason
+    assert ("would prove" in reason) is ("about" in said)
+    assert ("asks for no proof" in reason) is bool(said)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +144,7 @@ def evaluated(**changes: Any) -> dict[str, Any]:
         "arms": {"candidate": {"loss": 0.2}, "majority": {"value": 0.1}, "current": {"loss": 0.2}},
         "differences": {"majority": gain(0.5, 0.4), "linear_raw": gain(0.1, 0.05)},
         "beyond_chance": {"metric": "balanced_accuracy", **gain(0.5, 0.4)},
-        "test": {"uses": 1},
+        "test": {"uses": 1, "items": 200},
         **changes,
     }
 
@@ -167,7 +184,7 @@ def test_a_candidate_two_points_worse_is_seldom_promoted_where_a_proof_is_asked_
         right, other = np.zeros(200, bool), np.zeros(200, bool)
         right[:gained], other[gained : gained + lost] = True, True
         gap = paired_share(right, other, 0)
-        check = against_current({"value": gap.value, "lower_bound": gap.lower_bound}, "accuracy", 0.02, "proven")
+        check = against_current({"value": gap.value, "lower_bound": gap.lower_bound}, "accuracy", 0.02, "proven", 200)
         promoted += probability * decide([check], "enforce").publish
         naive += probability * (gap.value > 0)
         total += probability

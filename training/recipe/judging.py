@@ -32,12 +32,12 @@ class OodChoice(Strict):
 
 
 class GateChoice(Strict):
-    """Whether a candidate that is proven worse is kept from being published, and how much worse is worse."""
+    """What a candidate has to show before it takes the place of the version that answers now."""
 
     mode: Literal["enforce", "record"] = "enforce"
-    require: Literal["not_worse", "proven", "better"] = "not_worse"
-    """What is asked against the current version: ``not_worse`` rejects what is probably worse by more than the margin,
-    and calls what is not proven to be within it insufficient; ``proven`` rejects that too; ``better`` rejects what is
-    not proven to be better. Proven means by a one-sided 95 % bound on the same test items."""
+    require: Literal["not_worse", "proven", "better"] = "proven"
+    """What is asked against the current version: ``proven`` asks for proof that the candidate is not worse by more than
+    the margin, ``better`` for proof that it is better; ``not_worse`` rejects only what is probably worse by more than
+    the margin, and publishes what is not proven as insufficient. Proof is a one-sided 95 % bound on the same test."""
     margin: float = Field(default=0.02, ge=0, le=1)
     """In the headline metric; of an absolute error, a share of the error of always the same answer."""
