@@ -1,8 +1,8 @@
 """Dividing the items into those to learn from and a sealed test, and a part of the former that fine-tuning watches.
 
 The division depends on the content of the items and the seed alone, not on their order in the file. Exact copies always
-fall on the same side, and so do items of one group. The test is sealed: it gives its items out once a process, to the
-evaluation.
+fall on the same side, and so do items of one group and, where sides are drawn, items that are nearly the same. The test
+is sealed: it gives its items out once a process, to the evaluation.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from service.domain.faults import Fault
 from training.data.contents import Contents, in_label_order
+from training.data.near import Pair, near_items
 from training.data.targets import Classes, LabelSets, Targets
 from training.errors import BadData, BadRecipe
 
@@ -73,12 +74,14 @@ class Divisible:
     groups: Sequence[str] | None = None
     times: NDArray[np.float64] | None = None
     sides: Sequence[str] | None = None
+    near: Sequence[Pair] = ()
+    """Items that are nearly the same."""
 
     @classmethod
     def of(cls, contents: Contents) -> Divisible:
         """As the data says."""
         strata = strata_of(contents.targets)
-        return cls(contents.digests, strata, contents.groups, contents.times, contents.sides)
+        return cls(contents.digests, strata, contents.groups, contents.times, contents.sides, near_items(contents))
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -86,12 +89,14 @@ class Divisible:
     def take(self, items: Sequence[int]) -> Divisible:
         """Some of the items, in that order."""
         at = np.asarray(items, dtype=np.int64)
+        places = {item: place for place, item in enumerate(items)}
         return Divisible(
             [self.digests[item] for item in items],
             self.strata[at],
             None if self.groups is None else [self.groups[item] for item in items],
             None if self.times is None else self.times[at],
             None if self.sides is None else [self.sides[item] for item in items],
+            [(places[one], places[other]) for one, other in self.near if one in places and other in places],
         )
 
 
@@ -134,7 +139,7 @@ def partition(items: Divisible, method: Method, share: float, seed: int) -> tupl
     """Items for training and for the test, by one of the recipe's methods.
 
     Whatever the method, exact copies stay together, and items of a group where there are groups. ``time`` tests on the
-    latest items; ``predefined`` does what the data says.
+    latest items; ``predefined`` does what the data says; with the others near copies stay together, too.
 
     Raises:
         BadData: there is nothing left to learn from, or nothing to be judged on.
@@ -146,7 +151,7 @@ def partition(items: Divisible, method: Method, share: float, seed: int) -> tupl
         raise BadRecipe(
             f"split.method {method!r} needs data with a column for {column}, and dataset.{column} names none"
         )
-    bundles = _bundles(items)
+    bundles = _bundles(items, () if method in ("time", "predefined") else items.near)
     if method == "predefined" and items.sides is not None:
         sides = items.sides
         held = [bundle for bundle in bundles if any(sides[item] == "test" for item in bundle)]
@@ -189,8 +194,8 @@ def hold_out(
     return [train[place] for place in fitting], [train[place] for place in watched]
 
 
-def _bundles(items: Divisible) -> list[list[int]]:
-    """Items that must stay together: copies, and those of one group, and so on from either to the other.
+def _bundles(items: Divisible, near: Iterable[Pair]) -> list[list[int]]:
+    """Items that must stay together: copies, near ones, those of one group, and so on from any to the others.
 
     In an order, and each in an order, that depends on content only.
     """
@@ -206,6 +211,8 @@ def _bundles(items: Divisible) -> list[list[int]]:
         first: dict[str, int] = {}
         for item, key in enumerate(keys):
             parent[root(item)] = root(first.setdefault(key, item))
+    for one, other in near:
+        parent[root(other)] = root(one)
     members: dict[int, list[int]] = defaultdict(list)
     for item in range(len(items)):
         members[root(item)].append(item)

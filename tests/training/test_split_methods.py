@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from service.domain.artifact import InputKind
+from service.domain.dataset import DatasetFormat
+from training.data.contents import Contents
 from training.data.targets import Classes, LabelSets, Targets, Values
 from training.errors import BadData, BadRecipe
 from training.split import Divisible, Method, hold_out, partition, strata_of
@@ -38,6 +43,30 @@ def test_copies_and_groups_stay_on_one_side(method: Method) -> None:
     if items.groups is not None:
         assert {items.groups[n] for n in train} & {items.groups[n] for n in test} == set()
     assert 0.1 <= len(test) / 400 <= 0.3
+
+
+def test_near_copies_stay_on_one_side_where_sides_are_drawn() -> None:
+    digests = [str(n) for n in range(200)]
+    pairs = [(n, n + 1) for n in range(0, 120, 2)]
+    items = Divisible(digests, np.arange(200) // 2 % 2, near=pairs)
+    train, test = partition(items, "stratified", 0.2, 3)
+    assert sorted(train + test) == list(range(200))
+    assert 0.15 <= len(test) / 200 <= 0.25
+    assert all((one in test) == (other in test) for one, other in pairs)
+    _, watched = hold_out(items, train, "stratified", 0.2, 3)
+    assert all((one in watched) == (other in watched) for one, other in pairs if one in train)
+    given = Divisible(digests, items.strata, sides=["train", "test"] * 100, near=pairs)
+    learned, _ = partition(given, "predefined", 0.2, 3)
+    assert sorted(learned) == list(range(0, 200, 2)), "what is given is not changed by a guess"
+
+
+def test_near_items_of_the_data_are_seen() -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    rows[7] = rows[3] * np.float32(1.0001)
+    digests = tuple(str(n) for n in range(40))
+    targets = Classes(("a", "b") * 20)
+    contents = Contents(DatasetFormat.NPZ, InputKind.VECTOR, Path("rows.npz"), targets, digests, numbers=rows)
+    assert list(Divisible.of(contents).near) == [(3, 7)]
 
 
 def test_the_latest_are_tested_on_and_one_moment_is_not_torn() -> None:

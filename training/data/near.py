@@ -1,7 +1,4 @@
-"""Items that are nearly the same: pictures saved again, numbers rounded otherwise, texts spaced otherwise.
-
-Also for features of a base, where what is seen to be the same lies close together.
-"""
+"""Items that are nearly the same: pictures saved again, numbers rounded otherwise, texts spaced otherwise."""
 
 from __future__ import annotations
 
@@ -28,8 +25,6 @@ CHANCE = 0.01
 """Pairs that may be called the same by chance, about: narrow data is dense, and has to be closer."""
 NEIGHBOURS, DIRECTIONS = 4, 8
 BUCKET = 64
-MOST_ROWS = 20_000
-"""Of features: all pairs of more take too long."""
 Pair = tuple[int, int]
 
 
@@ -110,20 +105,3 @@ def near_rows(rows: Floats) -> list[Pair]:
             if 0 < apart.max() <= allowed:
                 found.add((min(one, other), max(one, other)))
     return sorted(found)[:MOST_PAIRS]
-
-
-def near_features(features: Floats, least: float = 0.995) -> list[Pair]:
-    """Items whose features [n, width] point the same way: a cosine of ``least`` or more; of many items, the first."""
-    rows = features[:MOST_ROWS].astype(np.float32)
-    rows = rows - rows.mean(axis=0)
-    lengths = np.linalg.norm(rows, axis=1)
-    rows /= np.where(lengths > 0, lengths, 1)[:, None]
-    found: list[Pair] = []
-    for start in range(0, len(rows), 1_024):
-        block = rows[start : start + 1_024]
-        one, other = np.nonzero(block @ rows[start:].T >= least)
-        above = other > one
-        found += zip((one[above] + start).tolist(), (other[above] + start).tolist(), strict=True)
-        if len(found) >= MOST_PAIRS:
-            break
-    return found[:MOST_PAIRS]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.data.near import near_features, near_rows, near_texts
+from training.data.near import near_rows, near_texts
 
 
 @pytest.mark.parametrize(("items", "width"), [(300, 2), (1000, 8), (200, 500)])
@@ -25,10 +25,3 @@ def test_rows_of_which_nothing_can_be_said() -> None:
 def test_texts_written_otherwise() -> None:
     texts = ("The river, at last.", "a stone", "the  RIVER at last", "a stone", "\uff41 stone", "!!!", "???")
     assert near_texts(texts) == [(0, 2), (1, 4)]
-
-
-def test_features_that_point_the_same_way() -> None:
-    draw = np.random.default_rng(1)
-    features = draw.normal(size=(1500, 32)).astype(np.float32)
-    features[1400] = features[3] * 1.01
-    assert near_features(features) == [(3, 1400)]
