@@ -95,14 +95,14 @@ def paired_differences(
 ) -> dict[str, Difference]:
     """The candidate's metric minus each other's, from the items' contributions [n] to it, greater better.
 
-    All answered the same items, and are resampled together. Bounds are one-sided with the whole of what ``confidence``
-    leaves on their side.
+    All answered the same items, and are resampled together. Intervals are of ``confidence``; the one-sided bounds, by
+    which the gate decides, are always of 95 %, with the whole of what that leaves on their side.
     """
     if not others:
         return {}
     gaps = np.stack([contributions - other for other in others.values()], axis=1)
-    means, tail = resampled_means(gaps, seed, draws), 1 - confidence
-    quantiles = np.quantile(means, [tail / 2, tail, 1 - tail, 1 - tail / 2], axis=0)
+    means, tail, side = resampled_means(gaps, seed, draws), (1 - confidence) / 2, 1 - CONFIDENCE
+    quantiles = np.quantile(means, [tail, side, 1 - side, 1 - tail], axis=0)
     found = {}
     for at, name in enumerate(others):
         low, lower, upper, high = (float(value) for value in quantiles[:, at])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from training.evaluation.intervals import CONFIDENCE
 from training.report.notation import figure, share, signed
 
 NAMES: Mapping[str, str] = {
@@ -83,6 +84,11 @@ class Measured:
         """The value, and its interval in brackets."""
         around = self.metric.interval(self.low, self.high)
         return self.metric.words(self.value) + (f" ({around})" if around else "")
+
+
+def interval_name(report: Mapping[str, Any]) -> str:
+    """What the report's intervals are called."""
+    return f"{100 * report.get('confidence', CONFIDENCE):g} % interval"
 
 
 def name_of(arm: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.domain.artifact import Manifest
+from training.evaluation.intervals import CONFIDENCE
 from training.report.arms import headline_of
 from training.report.notation import plural
 
@@ -57,8 +58,8 @@ def _purpose(manifest: Manifest, labels: list[str]) -> str:
 def _metric(report: Mapping[str, Any]) -> dict[str, Any] | None:
     if "arms" not in report:
         return None
-    own = headline_of(report["arms"]["candidate"])
-    return {"name": own.metric.key, "value": own.value, "low": own.low, "high": own.high, "confidence": 0.95}
+    own, confidence = headline_of(report["arms"]["candidate"]), report.get("confidence", CONFIDENCE)
+    return {"name": own.metric.key, "value": own.value, "low": own.low, "high": own.high, "confidence": confidence}
 
 
 def _data(dataset: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.report.arms import NAMES, SIMPLER, headline_of
+from training.report.arms import NAMES, SIMPLER, headline_of, interval_name
 
 BESIDE = ("probe", "linear_raw", "scratch", "random_features", "majority", "current")
 """Arms that the sentence names, in this order."""
@@ -46,19 +46,20 @@ def headline(model: str, evaluated: Mapping[str, Any]) -> str:
     arms = evaluated["arms"]
     beside = [f"{_short(arm)} {_value(arms[arm])}" for arm in BESIDE if arm in arms]
     verdict = transfer(evaluated["differences"])
-    return ", ".join([_own(model, arms["candidate"]), *beside]) + (f": {verdict}." if verdict else ".")
+    own = _own(model, arms["candidate"], interval_name(evaluated))
+    return ", ".join([own, *beside]) + (f": {verdict}." if verdict else ".")
 
 
-def _own(model: str, arm: Mapping[str, Any]) -> str:
+def _own(model: str, arm: Mapping[str, Any], interval: str) -> str:
     items = f"{arm['items']} sealed items"
     if "accuracy" in arm:
         return (
             f"{model} answers {arm['accuracy']:.3f} of {items} right "
-            f"(95 % interval {arm['accuracy_low']:.2f}-{arm['accuracy_high']:.2f})"
+            f"({interval} {arm['accuracy_low']:.2f}-{arm['accuracy_high']:.2f})"
         )
     own = headline_of(arm)
     around = own.metric.interval(own.low, own.high)
-    said = f"(95 % interval {around})" if around else "(no interval)"
+    said = f"({interval} {around})" if around else "(no interval)"
     if own.metric.key == "mae":
         return f"{model} is off by {own.metric.words(own.value)} on average on {items} {said}"
     return f"{model} reaches {own.metric.words(own.value)} {own.metric.name} on {items} {said}"

@@ -43,6 +43,14 @@ def test_paired_difference_of_a_known_case() -> None:
     assert (same.value, same.interval.low, same.interval.high) == (0, 0, 0)
 
 
+def test_the_bounds_the_gate_goes_by_do_not_move_with_the_confidence_of_intervals() -> None:
+    draw = np.random.default_rng(0)
+    ours, theirs = draw.random(300), draw.random(300)
+    sure, unsure = (paired_differences(ours, {"other": theirs}, 0, confidence=c)["other"] for c in (0.95, 0.5))
+    assert (unsure.lower_bound, unsure.upper_bound) == (sure.lower_bound, sure.upper_bound)
+    assert sure.interval.low < unsure.interval.low < unsure.interval.high < sure.interval.high
+
+
 def test_resampling_groups_of_many_items_spreads_the_mean_as_far() -> None:
     values = np.random.default_rng(0).exponential(size=(20_000, 1))
     means = resampled_means(values, 0)

@@ -152,3 +152,11 @@ def test_the_card_is_readable_on_the_page(manifest_of_an_image_head: Any) -> Non
 def test_markup_escapes_attributes_and_words() -> None:
     assert element("a", x='"<') == '<a x="&quot;&lt;"/>'
     assert "&lt;b&gt;" in text("<b>", 0, 0, tip="'")
+
+
+def test_intervals_are_called_what_they_are() -> None:
+    report = report_documents.multiclass()
+    assert "95 % interval" in page(report)
+    surer = page({**report, "confidence": 0.99})
+    assert "99 % interval" in surer
+    assert "95 % interval" not in surer.replace(report["headline"], "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.report.arms import headline_of, name_of
+from training.report.arms import headline_of, interval_name, name_of
 from training.report.figures.drawing import escaped
 from training.report.manner import MANNERS
 from training.report.notation import seconds, signed, whole
@@ -46,18 +46,18 @@ def _tiles(report: Mapping[str, Any]) -> str:
     if "arms" not in report:
         return ""
     candidate = report["arms"]["candidate"]
-    own = headline_of(candidate)
+    own, kind = headline_of(candidate), interval_name(report)
     around = own.metric.interval(own.low, own.high)
-    shown = [(own.metric.words(own.value), own.metric.name + (f", 95 % interval {around}" if around else ""))]
+    shown = [(own.metric.words(own.value), own.metric.name + (f", {kind} {around}" if around else ""))]
     if own.metric.key != "accuracy" and "accuracy" in candidate:
         low, high = candidate["accuracy_low"], candidate["accuracy_high"]
-        shown.append((f"{candidate['accuracy']:.3f}", f"accuracy, 95 % interval {low:.3f} to {high:.3f}"))
+        shown.append((f"{candidate['accuracy']:.3f}", f"accuracy, {kind} {low:.3f} to {high:.3f}"))
     for arm in ("linear_raw", "scratch", "current"):
         if arm in report["differences"]:
             difference = report["differences"][arm]
             ends = own.metric.interval(difference["interval"]["low"], difference["interval"]["high"], sign=True)
             words = signed(own.metric.words(difference["value"]))
-            shown.append((words, f"gain over {name_of(arm)}, 95 % interval {ends}"))
+            shown.append((words, f"gain over {name_of(arm)}, {kind} {ends}"))
             break
     shown.append((whole(candidate["items"]), "sealed test items"))
     if report.get("timings_s"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.report.arms import Metric, headline_of, measured, metric_of, name_of
+from training.report.arms import Metric, headline_of, interval_name, measured, metric_of, name_of
 from training.report.figures.bars import Bar, bars
 from training.report.figures.boxes import WHISKER_RULE, boxes
 from training.report.figures.ranges import Range, ranges
@@ -28,7 +28,7 @@ def compared(report: Mapping[str, Any]) -> str:
     if constant is not None and CONSTANT not in arms:
         better += f"; {name_of(CONSTANT)}: {headline_of(constant).words}"
     charts = panels(
-        figure(f"{metric.name}, with 95 % intervals", _arms(arms, metric), better),
+        figure(f"{metric.name}, with {interval_name(report)}s", _arms(arms, metric), better),
         figure(
             "gain of this model, on the same items",
             _differences(differences, metric),
@@ -39,8 +39,8 @@ def compared(report: Mapping[str, Any]) -> str:
     return section(
         "Beside the baselines",
         charts,
-        _arms_table(report["arms"], metric),
-        _differences_table(report["differences"], metric),
+        _arms_table(report["arms"], metric, interval_name(report)),
+        _differences_table(report["differences"], metric, interval_name(report)),
         _measures(report),
     )
 
@@ -92,9 +92,9 @@ def _seconds(arms: Mapping[str, Mapping[str, Any]]) -> str:
     return bars("seconds of training of every arm", rows) if len(rows) > 1 else ""
 
 
-def _arms_table(arms: Mapping[str, Mapping[str, Any]], metric: Metric) -> str:
+def _arms_table(arms: Mapping[str, Mapping[str, Any]], metric: Metric, interval: str) -> str:
     costs = [cost for cost in COSTS if any(figures.get(cost) is not None for figures in arms.values())]
-    header = ["arm", metric.name, "95 % interval", "loss", *(COSTS[cost] for cost in costs)]
+    header = ["arm", metric.name, interval, "loss", *(COSTS[cost] for cost in costs)]
     rows = []
     for arm, figures in arms.items():
         own = headline_of(figures)
@@ -106,14 +106,14 @@ def _arms_table(arms: Mapping[str, Mapping[str, Any]], metric: Metric) -> str:
     return table(header, rows, numbers=range(1, len(header)), main=main)
 
 
-def _differences_table(differences: Mapping[str, Mapping[str, Any]], metric: Metric) -> str:
+def _differences_table(differences: Mapping[str, Mapping[str, Any]], metric: Metric, interval: str) -> str:
     rows = []
     for arm, difference in differences.items():
         low, high = difference["interval"]["low"], difference["interval"]["high"]
         proven = "this model is better" if low > 0 else f"{name_of(arm)} is better" if high < 0 else "nothing"
         words = signed(metric.words(difference["value"]))
         rows.append([name_of(arm), words, metric.interval(low, high, sign=True), proven])
-    return table(["against", f"gain in {metric.name}", "95 % interval", "proven"], rows, numbers=(1, 2))
+    return table(["against", f"gain in {metric.name}", interval, "proven"], rows, numbers=(1, 2))
 
 
 def _measures(report: Mapping[str, Any]) -> str:
@@ -127,4 +127,4 @@ def _measures(report: Mapping[str, Any]) -> str:
         rows = [[(own := measured(candidate, "macro_f1")).metric.name, own.metric.words(own.value), "–"]]
     if not rows:
         return ""
-    return "<h3>More figures of this model</h3>" + table(["", "value", "95 % interval"], rows, numbers=(1, 2))
+    return "<h3>More figures of this model</h3>" + table(["", "value", interval_name(report)], rows, numbers=(1, 2))
