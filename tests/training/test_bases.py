@@ -171,6 +171,22 @@ def test_cuts_of_a_network_with_branches_and_a_nested_model() -> None:
     }
 
 
+@pytest.mark.parametrize(("pooling", "kind"), [("gap", "mean"), ("flatten", "flat")])
+def test_a_network_that_was_built_on_a_cut_can_be_cut_there_again(pooling: str, kind: str) -> None:
+    import keras
+
+    image = keras.Input((8, 8, 3))
+    body = keras.Model(image, keras.layers.Conv2D(4, 3, name="conv")(image))
+    cut = cut_tensors(body, ["conv"], pooling)["conv"]
+    built = keras.Model(body.inputs[0], keras.layers.Dense(2, name="new")(cut))
+    again = cut_tensors(built, ["conv", "new"], pooling)
+    whole = keras.Model(built.inputs[0], [*again.values(), built.output])
+    features, answers, last = whole(np.ones((3, 8, 8, 3), np.float32))
+    assert f"conv_{kind}" in {layer.name for layer in built.layers}
+    np.testing.assert_array_equal(answers, last)
+    np.testing.assert_array_equal(features, keras.Model(body.inputs[0], cut)(np.ones((3, 8, 8, 3), np.float32)))
+
+
 def test_an_mlp_from_a_table_knows_its_columns_and_is_the_same_again(tmp_path: Path) -> None:
     points, target = blobs(1)
     lines = ["x,y,label", *(f"{x},{y},{'abc'[label]}" for (x, y), label in zip(points, target, strict=True))]

@@ -6,7 +6,7 @@ A cut is named after the layer that ends there, and its tensor is [n, width]. By
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,8 @@ def cut_tensors(model: Any, names: Sequence[str] | None = None, pooling: str = "
     else:
         wanted = {_known(name, [one for one, _ in found]) for name in names}
         chosen = [(name, tensor) for name, tensor in found if name in wanted]
-    return {name: pooled(tensor, name, pooling) for name, tensor in chosen}
+    taken = {name for name, _ in found}
+    return {name: pooled(tensor, _free(name, taken), pooling) for name, tensor in chosen}
 
 
 def penultimate(model: Any) -> str:
@@ -98,6 +99,13 @@ def pooled(tensor: Any, name: str, how: str = "auto") -> Any:
     if how == "flatten":
         raise BadRecipe(f"base.pooling flatten: {what} is more than {WIDEST_FLAT} numbers; take gap")
     raise BadRecipe(f"base.pooling {how} does not suit {what}")
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """What to call the layers behind a cut: a model that was itself built on a cut has layers of their usual names."""
+    while any(f"{name}_{kind}" in taken for kind in ("flat", "mean", "last", "last_flat")):
+        name += "_cut"
+    return name
 
 
 def _tensors(model: Any) -> list[tuple[str, Any]]:
