@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from service.adapters import client
+from service.adapters.load_test import command as bench
 from service.domain.errors import InvalidInput
 from service.settings import PREFIX, SettingsError, about_unknown_flags, add_flags, read_settings
 from service.tfserving_flags import FLAGS, Kind, Translation, add_help, translate
@@ -21,6 +22,7 @@ _TRAINER_COMMANDS = {
     ("train",): ("train a base, or a head on one, from a preset or a recipe", "train"),
     ("recipe",): ("show a recipe with all its defaults, or what recipes may say", "recipe"),
     ("experiment",): ("compare ways of learning one task over many seeds and source models", "experiment"),
+    ("export",): ("write a thin head again as a complete SavedModel", "export"),
     ("datasets", "check"): ("look for everything wrong with labelled data, as the server would", "check"),
 }
 """Words of ours, what they do, and the trainer's command behind them: another program, started and never imported."""
@@ -49,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown:
         known = about_unknown_flags(unknown, FLAGS)
         parser.error(known if parsed.command == "serve" else f"unrecognized arguments: {unknown[0]}")
-    sys.exit(_serve(parsed, translation) if translation else client.run(parsed))
+    if translation:
+        sys.exit(_serve(parsed, translation))
+    sys.exit(bench.run(parsed) if parsed.command == "bench" else client.run(parsed))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         if len(words) > 1:
             group.add_subparsers(required=True, metavar="COMMAND").add_parser(words[1], help=text)
     client.add_commands(commands)
+    bench.add_command(commands)
     return parser
 
 
@@ -96,7 +101,10 @@ def _serve(parsed: argparse.Namespace, translation: Translation) -> int:
             log.info("%s", one.sentence())
     import uvloop
 
-    from service.wiring import serve
+    if settings.workers > 1:
+        from service.wiring.crew import serve
+    else:
+        from service.wiring.process import serve
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -47,8 +47,12 @@ def read_named_files(settings: ServeSettings) -> NamedFiles:
 
 
 def _batching(settings: ServeSettings) -> tuple[BatchLimits, int, str]:
-    limits = BatchLimits(settings.max_batch_rows, settings.max_waiting_rows)
-    lanes = settings.lanes or os.cpu_count() or 1
+    limits = (
+        BatchLimits(settings.max_batch_rows, settings.max_waiting_rows)
+        if settings.max_batch_rows
+        else BatchLimits(max_waiting_rows=settings.max_waiting_rows, measured=True)
+    )
+    lanes = settings.lanes or max(1, (os.cpu_count() or 1) // settings.workers)
     if not settings.batching_parameters_file:
         return limits, lanes, "batch_threads"
     read = read_batching(Path(settings.batching_parameters_file))

@@ -42,6 +42,7 @@ class ServeSettings:
     host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 for every one")
     rest_port: int = _setting(8501, "REST port; 0 takes a free one")
     grpc_port: int = _setting(8500, "gRPC port; 0 takes a free one")
+    workers: int = _setting(1, "processes that share the ports; each has its own lanes, limits and models in memory")
     keep: int = _setting(1, "how many of a model's newest versions to serve")
     model_name: str = _setting("default", "name of the one model that model_base_path is for")
     model_base_path: str = _setting("", "directory of <version>/ to serve as one model, beside the repository's")
@@ -49,15 +50,19 @@ class ServeSettings:
     model_config_file_poll_wait_seconds: float = _setting(0.0, "how often to read it again; 0 for never")
     require: str = _setting("", "models, comma-separated, that must be live before the server calls itself ready")
     poll_seconds: float = _setting(0.5, "how often to look for new versions; 0 for once")
-    lanes: int = _setting(0, "how many graphs run at once; 0 means one a core")
+    lanes: int = _setting(0, "how many graphs run at once; 0 means one a core, shared by the workers")
     spare_lanes: int = _setting(4, "how many lanes more stand in for those that a graph never gives back")
     stuck_seconds: float = _setting(
         5.0, "how long a run may go on after its last caller left before it is one of those"
     )
-    max_batch_rows: int = _setting(32, "most rows in one run of a graph")
+    max_batch_rows: int = _setting(
+        0, "most rows in one run of a graph; 0 takes what is measured to be best at load, at most 32"
+    )
     max_waiting_rows: int = _setting(4096, "most rows waiting for a graph before requests are refused")
+    max_waiting_bytes: int = _setting(1 << 30, "most bytes of decoded requests under way before more are refused")
     request_timeout_seconds: float = _setting(30.0, "longest a REST request may take")
     max_request_bytes: int = _setting(256 << 20, "largest REST predict request")
+    max_message_bytes: int = _setting(256 << 20, "largest gRPC request; up to 2 GiB, as TF Serving takes")
     max_buffered_bytes: int = _setting(1 << 30, "most bytes of REST requests in memory at once; beyond it 503")
     max_connections: int = _setting(4096, "most REST connections at once; beyond it 503")
     max_header_bytes: int = _setting(64 << 10, "largest head of a REST request; beyond it 431")
@@ -72,6 +77,12 @@ class ServeSettings:
     per_model_batching: bool = _setting(False, "read batching_params.pbtxt in a version's directory, too")
     warmup_iterations: int = _setting(1, "how often a version's warm-up records are run before it answers")
     load_threads: int = _setting(4, "how many versions load at once")
+    engine: str = _setting(
+        "auto", "what runs models: auto (OpenVINO where it answers as TensorFlow does), tensorflow, or openvino"
+    )
+    precision: str = _setting("f32", "OpenVINO's: f32, or bf16 or int8, whose answers differ; by how much is shown")
+    engine_cache: str = _setting("", "directory for compiled models (default engines/ in the state directory)")
+    engine_cache_bytes: int = _setting(4 << 30, "most bytes of compiled models; the least recently used go")
     intra_op_threads: int = _setting(0, "TensorFlow's threads inside one operation; 0 means as many as it likes")
     inter_op_threads: int = _setting(0, "TensorFlow's threads for operations side by side; 0 is one a lane and spare")
     saved_model_tags: str = _setting("serve", "tags, comma-separated, of the graph to take from a SavedModel")
@@ -208,16 +219,19 @@ def _truth(value: str) -> bool:
 
 
 _LEAST = {
+    "workers": 1,
     "keep": 1,
     "poll_seconds": 0,
     "model_config_file_poll_wait_seconds": 0,
     "lanes": 0,
     "spare_lanes": 0,
     "stuck_seconds": 0,
-    "max_batch_rows": 1,
+    "max_batch_rows": 0,
     "max_waiting_rows": 1,
+    "max_waiting_bytes": 1,
     "request_timeout_seconds": 0.001,
     "max_request_bytes": 1,
+    "max_message_bytes": 1,
     "max_buffered_bytes": 1,
     "max_connections": 1,
     "max_header_bytes": 1,
@@ -228,10 +242,18 @@ _LEAST = {
     "warm_trainers": 0,
     "warmup_iterations": 0,
     "load_threads": 1,
+    "engine_cache_bytes": 0,
     "intra_op_threads": 0,
     "inter_op_threads": 0,
     "drain_seconds": 0,
     "shutdown_seconds": 0,
+}
+
+
+_CHOICES = {
+    "engine": ("auto", "tensorflow", "openvino"),
+    "precision": ("f32", "bf16", "int8"),
+    "log_level": ("debug", "info", "warning", "error"),
 }
 
 
@@ -248,6 +270,11 @@ def _checked(settings: ServeSettings) -> ServeSettings:
     for pair in filter(None, settings.grpc_channel_arguments.split(",")):
         if not all(pair.partition("=")):
             raise SettingsError(f"grpc_channel_arguments must be name=value pairs, and one is {pair!r}")
-    if settings.log_level not in ("debug", "info", "warning", "error"):
-        raise SettingsError(f"log_level must be debug, info, warning or error, and is {settings.log_level!r}")
+    for name, choices in _CHOICES.items():
+        if getattr(settings, name) not in choices:
+            *first, last = choices
+            said = f"{', '.join(first)} or {last}"
+            raise SettingsError(f"{name} must be {said}, and is {getattr(settings, name)!r}")
+    if settings.precision != "f32" and settings.engine == "tensorflow":
+        raise SettingsError(f"precision {settings.precision} is OpenVINO's, and engine is tensorflow")
     return settings

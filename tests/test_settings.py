@@ -43,14 +43,14 @@ def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> No
     assert (settings.keep, settings.lanes, settings.host, settings.trainers) == (4, 3, "::1", 1)
 
 
+SOME = {"log_level": "debug", "grpc_channel_arguments": "a=7", "engine": "openvino", "precision": "bf16"}
+"""A value for those that cannot be just anything."""
+
+
 @pytest.mark.parametrize("name", [setting.name for setting in fields(ServeSettings)])
 def test_every_setting_can_be_said_in_all_three_places(name: str, tmp_path: Path) -> None:
     default = getattr(ServeSettings(), name)
-    value = (
-        str(not default).lower()
-        if isinstance(default, bool)
-        else {"log_level": "debug", "grpc_channel_arguments": "a=7"}.get(name, "7")
-    )
+    value = str(not default).lower() if isinstance(default, bool) else SOME.get(name, "7")
     flag = read(f"--{name.replace('_', '-')}", value)
     environment = read(**{f"GRAFT_{name.upper()}": value})
     quoted = f"'{value}'" if isinstance(default, str | Path) else value
@@ -123,7 +123,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ("poll_seconds", "nan"),
         ("poll_seconds", "inf"),
         ("lanes", "-1"),
-        ("max_batch_rows", "0"),
+        ("max_batch_rows", "-1"),
         ("max_waiting_rows", "0"),
         ("request_timeout_seconds", "0"),
         ("request_timeout_seconds", "nan"),
@@ -134,6 +134,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ("drain_seconds", "inf"),
         ("shutdown_seconds", "nan"),
         ("log_level", "loud"),
+        ("engine", "jax"),
+        ("precision", "f16"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_name(name: str, value: str) -> None:
@@ -170,3 +172,7 @@ def test_what_kubernetes_says_of_a_service_of_our_name_is_nobodys_setting() -> N
 def test_required_models_are_a_list_of_names() -> None:
     assert read("--require", " a, b ,,c").required_models == ("a", "b", "c")
     assert read().required_models == ()
+
+
+def test_a_precision_is_openvinos() -> None:
+    assert "engine is tensorflow" in refusal("--engine=tensorflow", "--precision=bf16")

@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from training.recipe_page import show
 
             return show(options.target, options.schema)
+        case "export":
+            return _export(options)
         case "experiment":
             from training.experiment.command import experiment
 
@@ -109,6 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--json", action="store_true", help="print the report as one JSON line")
 
+    export = commands.add_parser("export", help="write a thin head again as a complete SavedModel")
+    export.add_argument("version", type=Path, metavar="VERSION_DIR", help="REPOSITORY/MODEL/VERSION")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to; not there yet")
+
     add_experiment(commands)
 
     verify = commands.add_parser("verify", help="load published versions and run their golden pairs")
@@ -126,6 +132,21 @@ def _train(options: argparse.Namespace) -> int:
             return train(*what, lines.emit)
     with chatter_held_back(), ProgressBar(options.repository) as bar:
         return train(*what, bar.emit)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from training.errors import TrainingFailed
+    from training.thin import export
+
+    try:
+        print(export(options.version.absolute(), options.out.absolute()))
+    except OSError as error:
+        print(f"cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except TrainingFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

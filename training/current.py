@@ -72,7 +72,7 @@ class Current:
 def current_version(directory: Path, base: Manifest, objective: Objective) -> tuple[Current | None, str | None]:
     """The version in a directory if it can be compared; else why not.
 
-    It must take the same input and answer the same question. Another base is no obstacle: every version is complete.
+    It must take the same input and answer the same question. Another base is no obstacle to a complete version.
     """
     try:
         manifest = read_manifest(directory)
@@ -87,6 +87,8 @@ def current_version(directory: Path, base: Manifest, objective: Objective) -> tu
         # The service may have removed it since the job was made; the candidate is still worth having.
         return None, f"not compared with the current version: {error}"
     same_base = manifest.base is not None and manifest.base.digest == base.digest
+    if manifest.thin and not same_base:
+        return None, "not compared with the current version: it is thin, and stands on another base"
     if head is not None:
         objective = objective.settled(thresholds=head.thresholds, half_widths=head.half_widths)
     return Current(objective, head if same_base else None, str(manifest.cut), directory, manifest.input.name), None

@@ -33,7 +33,11 @@ from training.fitted_state import FittedState
 from training.full_version import write_full
 from training.grading import reference_file, settled
 from training.publish import Candidate, provenance, publish
-from training.verify import hold_copy
+from training.thin import write_thin
+from training.verify import digests, hold_copy
+
+THIN = "thin"
+"""Where, beside the export, what a thin version holds is written."""
 
 
 def fitted_head(run: FittedState) -> Head:
@@ -66,6 +70,9 @@ def _export_head(run: FittedState, directory: Path, ready: Callable[[], None]) -
     write_warmup(directory, run.task.head, sample["inputs"], spec.name)
     write_head(directory, head)
     write_reference(directory, reference_file(run))
+    if is_thin(run):
+        with run.area.fresh_directory(THIN) as thin:
+            write_thin(thin, head, run.base_directory, run.base_manifest, exported.answer)
     answers = head.answer(run.features(sample["items"]), AnswerForm.PREDICT)
     expected = answers["probabilities" if "probabilities" in answers else "values"]
     found = {
@@ -84,6 +91,14 @@ def _export_head(run: FittedState, directory: Path, ready: Callable[[], None]) -
             pooling_of(run.base_manifest),
         )
     return found
+
+
+def is_thin(run: FittedState) -> bool:
+    """Whether the candidate is published without a graph: asked for, and possible, for a linear head on a base that
+    servers find in the repository.
+    """
+    possible = run.candidate.kind is ModelKind.HEAD and run.base_directory == run.task.base_directory
+    return run.recipe.publish.form == "thin" and possible
 
 
 def parity_checks(exported: Mapping[str, Any]) -> list[gate.Check]:
@@ -135,8 +150,9 @@ def publish_head(run: FittedState) -> int:
         ),
     )
     documents = head_report.documents(run, resolved_recipe(run), manifest)
-    candidate = Candidate(run.task.head, run.area.directory / "export", manifest, documents)
-    verified = run.found["export"]["files"]
+    files = run.area.directory / (THIN if is_thin(run) else "export")
+    verified = digests(files) if is_thin(run) else run.found["export"]["files"]
+    candidate = Candidate(run.task.head, files, manifest, documents)
     return publish(run.task.repository, candidate, lambda staged: hold_copy(staged, verified))
 
 

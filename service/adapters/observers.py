@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from service.application.ports import ServingObserver
+from service.domain.engines import EngineChoice
 from service.domain.versions import VersionId
 
 
@@ -33,6 +35,11 @@ class Observers:
         for one in self._all:
             one.batch_ran(graph, signature, rows, requests, waited, ran, filled)
 
+    def run_rows_chosen(self, graph: str, signature: str, rows: int) -> None:
+        """Pass it on."""
+        for one in self._all:
+            one.run_rows_chosen(graph, signature, rows)
+
     def runs_stuck(self, graph: str, signature: str, runs: int) -> None:
         """Pass it on."""
         for one in self._all:
@@ -42,6 +49,11 @@ class Observers:
         """Pass it on."""
         for one in self._all:
             one.graph_loaded(graph, seconds)
+
+    def engines_chosen(self, graph: str, choices: Mapping[str, EngineChoice]) -> None:
+        """Pass it on."""
+        for one in self._all:
+            one.engines_chosen(graph, choices)
 
     def graph_freed(self, graph: str) -> None:
         """Pass it on."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import Counter as Counts
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from service.application.ports import graph_name
+from service.domain.engines import EngineChoice
 from service.domain.jobs import JobState
 from service.domain.versions import VersionId
 
@@ -22,12 +26,27 @@ _SLOW = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3600.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
+_LINES_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Family(Collector):
+    """One metric with its samples, as a collector."""
+
+    metric: Metric
+
+    def collect(self) -> Iterable[Metric]:
+        """It."""
+        return (self.metric,)
+
+
 class Metrics:
     """Implements the application's observers. Thread-safe."""
 
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a line more for each series, which nobody reads
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
@@ -35,6 +54,10 @@ class Metrics:
         self._define_tuning(self.registry)
         self._lock = threading.Lock()
         self._served: dict[VersionId, set[tuple[str, ...]]] = {}
+        self._answers: dict[tuple[str, int, str, str, str], tuple[Counter, Histogram]] = {}
+        """Series by what tells them apart: looking one up by its labels takes as long as all else a request counts."""
+        self._runs: dict[tuple[str, str], tuple[Histogram, Counter, Histogram, Histogram]] = {}
+        self._doors: dict[str, Gauge] = {}
         self._about: dict[VersionId, tuple[str, str]] = {}
         self._named: Counts[str] = Counts()
 
@@ -71,8 +94,20 @@ class Metrics:
         self._batch_run = Histogram(
             "graft_batch_run_seconds", "Running a graph and its heads.", graph, buckets=_FAST, registry=registry
         )
+        self._max_rows = Gauge(
+            "graft_batch_max_rows", "Most rows in a run, as was measured to be best.", graph, registry=registry
+        )
         self._stuck = Gauge(
             "graft_stuck_runs", "Runs that nobody waits for and that do not end.", graph, registry=registry
+        )
+        self._engine = Gauge(
+            "graft_engine_info", "What runs a signature.", (*graph, "engine", "precision"), registry=registry
+        )
+        self._difference = Gauge(
+            "graft_engine_difference",
+            "Largest difference from TensorFlow's answers that was seen, as a share of their spread.",
+            graph,
+            registry=registry,
         )
         self._graphs = Gauge("graft_loaded_graphs", "Graphs in memory; heads of one base share one.", registry=registry)
         self._graph_loaded = Gauge("graft_graph_loaded", "1 for each graph in memory.", ("graph",), registry=registry)
@@ -107,13 +142,29 @@ class Metrics:
 
     def render(self) -> bytes:
         """The page Prometheus reads."""
-        return generate_latest(self.registry)
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        """The same in pieces, so that other things may be done between them."""
+        for family in self.registry.collect():
+            samples, about = family.samples, 0
+            for start in range(0, max(1, len(samples)), _LINES_AT_ONCE):
+                family.samples = samples[start : start + _LINES_AT_ONCE]
+                written = generate_latest(_Family(family))
+                yield written[about:]
+                about = written.index(b"\n", written.index(b"\n") + 1) + 1  # what it is was said in the first piece
 
     # --- Serving ------------------------------------------------------------------------------------------------------
 
     def began(self, door: str) -> None:
         """Count a request under way."""
-        self._in_flight.labels(door).inc()
+        self._door(door).inc()
+
+    def _door(self, door: str) -> Gauge:
+        found = self._doors.get(door)
+        if found is None:
+            found = self._doors[door] = self._in_flight.labels(door)
+        return found
 
     def answered(
         self,
@@ -126,25 +177,47 @@ class Metrics:
         api: str = "predict",
     ) -> None:
         """Count a request. What was asked for but is not served has no name of its own here: anyone could invent it."""
-        self._in_flight.labels(door).dec()
+        self._door(door).dec()
         if version is None:
             self._requests.labels("", "", "", door, outcome).inc()
             return
-        labels = (model, str(version), signature if outcome != "SignatureNotFound" else "", door, outcome)
-        self._requests.labels(*labels).inc()
-        self._request_seconds.labels(model, str(version), door).observe(seconds)
+        if outcome == "SignatureNotFound":
+            signature = ""
+        series = self._answers.get((model, version, signature, door, outcome))
+        if series is None:
+            series = self._series(model, version, signature, door, outcome)
+        requests, request_seconds = series
+        requests.inc()
+        request_seconds.observe(seconds)
+
+    def _series(self, model: str, version: int, signature: str, door: str, outcome: str) -> tuple[Counter, Histogram]:
+        labels = (model, str(version), signature, door, outcome)
+        series = (self._requests.labels(*labels), self._request_seconds.labels(model, str(version), door))
         with self._lock:
             self._served.setdefault(VersionId(model, version), set()).add(labels)
+            self._answers[model, version, signature, door, outcome] = series
+        return series
 
     def batch_ran(
         self, graph: str, signature: str, rows: int, requests: int, waited: float, ran: float, filled: int = 0
     ) -> None:
         """Count a run."""
-        labels = (graph_name(graph), signature)
-        self._batch_rows.labels(*labels).observe(rows)
-        self._batch_requests.labels(*labels).inc(requests)
-        self._batch_wait.labels(*labels).observe(waited)
-        self._batch_run.labels(*labels).observe(ran)
+        series = self._runs.get((graph, signature))
+        if series is None:
+            labels = (graph_name(graph), signature)
+            rows_of, run_of = self._batch_rows.labels(*labels), self._batch_run.labels(*labels)
+            series = (rows_of, self._batch_requests.labels(*labels), self._batch_wait.labels(*labels), run_of)
+            with self._lock:
+                self._runs[graph, signature] = series
+        of_rows, of_requests, of_wait, of_run = series
+        of_rows.observe(rows)
+        of_requests.inc(requests)
+        of_wait.observe(waited)
+        of_run.observe(ran)
+
+    def run_rows_chosen(self, graph: str, signature: str, rows: int) -> None:
+        """Show how many rows a run may have."""
+        self._max_rows.labels(graph_name(graph), signature).set(rows)
 
     def runs_stuck(self, graph: str, signature: str, runs: int) -> None:
         """Show how many runs hold a lane without end."""
@@ -158,20 +231,34 @@ class Metrics:
             self._graph_loaded.labels(graph_name(graph)).set(1)
         self._graph_load_seconds.observe(seconds)
 
+    def engines_chosen(self, graph: str, choices: Mapping[str, EngineChoice]) -> None:
+        """Show what runs each signature. Of two graphs by one name, the newer."""
+        for signature, choice in choices.items():
+            named = {"graph": graph_name(graph), "signature": signature}
+            self._engine.remove_by_labels(named)
+            self._engine.labels(**named, engine=choice.engine, precision=choice.precision).set(1)
+            if choice.difference is not None:
+                self._difference.labels(**named).set(choice.difference)
+
     def graph_freed(self, graph: str) -> None:
         """Forget a graph and its series, unless another goes by its short name: changed files of one version."""
         self._graphs.dec()
         with self._lock:
+            for key in [key for key in self._runs if key[0] == graph]:
+                del self._runs[key]
             self._named[graph_name(graph)] -= 1
             if self._named[graph_name(graph)]:
                 return
             del self._named[graph_name(graph)]
         for metric in (
             self._graph_loaded,
+            self._engine,
+            self._difference,
             self._batch_rows,
             self._batch_requests,
             self._batch_wait,
             self._batch_run,
+            self._max_rows,
             self._stuck,
         ):
             metric.remove_by_labels({"graph": graph_name(graph)})
@@ -206,6 +293,8 @@ class Metrics:
             self._live.remove(model, number, *about)
         with self._lock:
             served = self._served.pop(version, set())
+            for _, _, signature, door, outcome in served:
+                del self._answers[model, version.version, signature, door, outcome]
         for labels in served:
             self._requests.remove(*labels)
         for door in {labels[3] for labels in served}:

@@ -1,59 +1,44 @@
-"""One queue per graph and signature, emptied by a few lanes: a free lane takes what has piled up, and no timer waits.
+"""From requests to runs: a free lane takes what has piled up, and no timer waits.
 
-An idle server answers a lone request at once; a busy one fills its batches by itself. The queue refuses at the door
-when it is full. A caller that has left is skipped, and a batch that fails is run again one request at a time, so that
-only the request to blame sees the error. All state lives on the event loop; lanes are threads that only run graphs.
+An idle server answers a lone request at once; a busy one fills its batches by itself. Who waits, and whose turn it is,
+is ``RequestQueue``'s; what a run is, ``BatchRunner``'s. Runs shorter than a thread hop are made on the event loop
+itself (``Pace``). All state lives on the loop; lanes are threads that only run graphs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
+from service.application.batch_runs import BatchRunner, Finish, Outcome, Run, Waiting, shapes_of
 from service.application.lanes import Lanes
 from service.application.ports import ServingObserver
+from service.application.request_queue import RequestQueue
 from service.domain.batches import BatchLimits
-from service.domain.errors import (
-    DeadlineExceeded,
-    InvalidInput,
-    ModelFailed,
-    NotReady,
-    Overloaded,
-    QueueTimedOut,
-    ServiceError,
-)
-from service.domain.tensors import Array, Tensors
+from service.domain.errors import DeadlineExceeded, ModelFailed, NotReady, QueueTimedOut
+from service.domain.pace import Pace
+from service.domain.shares import Shares
+from service.domain.tensors import Array, Tensors, size_in_bytes
 
-Run = Callable[[Tensors], dict[str, Array]]
-"""Runs one signature of one graph on a batch."""
-Finish = Callable[[Tensors], dict[str, Array]]
-"""Turns a request's own rows of the graph's outputs into its answer: the identity, or a head."""
+_REMEMBERED = 0.8
+"""What is kept, from one run to the next, of how long they took so far."""
+_QUIET_TURNS = 8
+"""After so many turns of the event loop without another request nobody is on the way: a call takes about as many from
+the first word of it that is read to its inputs."""
+_ALONE_AFTER = 64
+"""So many runs here in a row for one request each, and callers do come one by one: then none waits for others."""
 
-
-@dataclass(eq=False, slots=True)
-class _Waiting:
-    """One request, or one piece of a request too large for a single run."""
-
-    inputs: Tensors
-    rows: int
-    finish: Finish
-    answer: asyncio.Future[dict[str, Array]]
-    shapes: Mapping[str, tuple[int, ...]]
-    since: float = field(default_factory=time.monotonic)
-    queued: bool = True
-
-
-_Outcome = dict[str, Array] | ServiceError
+_HANGS = "runs of this signature do not end; it is given no more until one of them does"
 
 
 class Batcher:
-    """The queue of one signature of one graph."""
+    """Answers requests to one signature of one graph, together where that changes nothing."""
 
     def __init__(
         self,
@@ -65,48 +50,68 @@ class Batcher:
         lanes: Lanes,
         limits: BatchLimits,
         observer: ServingObserver,
+        room: Shares | None = None,
+        steady: bool = False,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """``together`` says whether rows of different requests may share a run: only where that was seen to change
-        nothing. Otherwise each request is a run of its own, whatever its first dimension means.
+        nothing. Otherwise each request is a run of its own, whatever its first dimension means. ``room`` bounds the
+        bytes of all requests under way, and is shared with other batchers. ``steady`` says that how long a run takes
+        follows from its shapes alone.
         """
-        self.together, self.limits = together, limits
-        self._graph, self._signature, self._run = graph, signature, run
-        self._lanes, self._observer, self._owner = lanes, observer, (graph, signature)
-        self._queue: deque[_Waiting] = deque()
-        self._waiting_rows = 0
-        self._asked = 0
+        self.together = together
+        self._graph, self._signature, self._owner = graph, signature, (graph, signature)
+        self._lanes, self._observer, self._now = lanes, observer, now
+        self._room = room or Shares(sys.maxsize)
+        self._queue = RequestQueue(limits, lanes.count, self._room, now)
+        self._runner = BatchRunner(run, together=together)
+        self._pace = Pace(steady)
+        self._asked, self._due_here, self._alone_runs = 0, False, _ALONE_AFTER
+        self._run_s = 0.0
         self._runs = 0
         self._run_ended = threading.Condition()
 
-    async def submit(self, inputs: Tensors, finish: Finish, timeout_s: float | None = None) -> dict[str, Array]:
-        """Answer one request.
+    @property
+    def limits(self) -> BatchLimits:
+        """The limits in force."""
+        return self._queue.limits
+
+    def measured(self, seconds: Mapping[int, float]) -> None:
+        """Learn what runs of so many rows take: how many rows are best, and which runs are short."""
+        self._queue.limits = self.limits.best(seconds)
+        self._pace.measured(seconds)
+        self._observer.run_rows_chosen(self._graph, self._signature, self.limits.max_rows)
+
+    # --- Requests -----------------------------------------------------------------------------------------------------
+
+    def check_room(self, timeout_s: float | None = None, flow: str = "") -> None:
+        """Refuse what ``submit`` would refuse were it of one row, before anybody takes it in. Raises: as that."""
+        if self._lanes.refuses(self._owner):
+            raise NotReady(_HANGS)
+        self._queue.admit(1, 0, timeout_s, flow)
+
+    async def submit(
+        self, inputs: Tensors, finish: Finish, timeout_s: float | None = None, flow: str = ""
+    ) -> dict[str, Array]:
+        """Answer one request. ``flow`` is whose it is: each gets the same share of the runs.
 
         Raises:
-            Overloaded: too much waits already.
+            Overloaded: too much waits already, or so much that its caller would not wait for the answer.
             NotReady: the graph hangs.
             InvalidInput, ModelFailed: as the graph said, for this request; or it is larger than any may be.
             DeadlineExceeded, QueueTimedOut: after ``timeout_s`` seconds; what still waited is dropped.
         """
         if self._lanes.refuses(self._owner):
-            raise NotReady("runs of this signature do not end; it is given no more until one of them does")
-        rows = self._rows(inputs)
-        if self.limits.max_request_rows is not None and rows > self.limits.max_request_rows:
-            raise InvalidInput(
-                f"Task size {rows} is larger than maximum input batch size {self.limits.max_request_rows}"
-            )
-        # As many as keep every lane busy: a huge request that queued up whole would lock everyone else out.
-        at_once = 2 * self._lanes.count
-        first = min(rows, at_once * self.limits.max_rows)
-        if self._waiting_rows and self._waiting_rows + first > self.limits.max_waiting_rows:
-            raise Overloaded(
-                "The batch scheduling queue to which this task was submitted is full; currently "
-                f"{-(-self._waiting_rows // self.limits.max_rows)} batches enqueued and max_enqueued_batches is "
-                f"{self.limits.max_waiting_batches}: {self._waiting_rows} rows are waiting, which is as many as may"
-            )
-        answers = await self._answers_in_time(self._pieces(inputs, rows), at_once, finish, timeout_s)
-        if len(answers) == 1:
-            return answers[0]
-        return {alias: np.concatenate([answer[alias] for answer in answers]) for alias in answers[0]}
+            raise NotReady(_HANGS)
+        rows, size = self._rows(inputs), size_in_bytes(inputs)
+        self._queue.admit(rows, size, timeout_s, flow)
+        self._room.take(flow, size)
+        try:
+            if rows <= self.limits.max_rows or not self.together:
+                return await self._answer(inputs, rows, finish, timeout_s, flow)
+            return await self._answer_in_pieces(inputs, rows, finish, timeout_s, flow)
+        finally:
+            self._room.give_back(flow, size)
 
     def _rows(self, inputs: Tensors) -> int:
         """How many rows of a batch a request takes up. One whose inputs have different numbers of rows, which a graph
@@ -117,185 +122,155 @@ class Batcher:
         sizes = {array.shape[0] for array in inputs.values()}
         return max(1, *sizes) if len(sizes) == 1 else self.limits.max_rows
 
-    async def _answers_in_time(
-        self, parts: Sequence[tuple[Tensors, int]], at_once: int, finish: Finish, timeout_s: float | None
-    ) -> list[dict[str, Array]]:
-        answers: list[dict[str, Array]] = []
-        ran: list[bool] = []
+    async def _answer(
+        self, inputs: Tensors, rows: int, finish: Finish, timeout_s: float | None, flow: str
+    ) -> dict[str, Array]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[dict[str, Array]] = loop.create_future()
+        waiting = Waiting(inputs, rows, finish, answer, shapes_of(inputs), flow, self._now(), timeout_s)
+        timer = None if timeout_s is None else loop.call_later(timeout_s, self._queue.ring, waiting)
+        self._queue.put(waiting)
+        if self._queue.rows == rows <= self._pace.rows_here and self.together:
+            self._due_here = True
+            loop.call_soon(self._gather, rows, 0)
+        else:
+            self._ask()
         try:
-            async with asyncio.timeout(timeout_s):
-                for start in range(0, len(parts), at_once):
-                    answers += await self._answers(parts[start : start + at_once], finish, ran)
-        except TimeoutError as error:
-            if self.limits.tells_late and not any(ran):
-                raise QueueTimedOut("Run() timeout exceeded while waiting in batching queue") from error
-            raise DeadlineExceeded(f"no answer within {timeout_s:.3g} s") from error
-        return answers
-
-    async def _answers(
-        self, parts: Sequence[tuple[Tensors, int]], finish: Finish, ran: list[bool]
-    ) -> list[dict[str, Array]]:
-        """Answers to some pieces of one request. Adds to ``ran`` whether each left the queue for a lane."""
-        pieces = [self._enqueue(part, finish) for part in parts]
-        try:
-            return await asyncio.gather(*(piece.answer for piece in pieces))
+            return await answer
         finally:
-            ran += [not piece.queued for piece in pieces]
-            for piece in pieces:
-                piece.answer.cancel()
-                if piece.queued:
-                    # Who has left must not take the place of who comes.
-                    self._queue.remove(piece)
-                    self._left_queue(piece)
+            if timer is not None:
+                timer.cancel()
+            self._queue.leave(waiting)
 
-    def _pieces(self, inputs: Tensors, rows: int) -> list[tuple[Tensors, int]]:
-        most = self.limits.max_rows
-        if rows <= most:
-            return [(inputs, rows)]
-        return [
+    async def _answer_in_pieces(
+        self, inputs: Tensors, rows: int, finish: Finish, timeout_s: float | None, flow: str
+    ) -> dict[str, Array]:
+        most, at_once = self.limits.max_rows, self._queue.at_once
+        until = None if timeout_s is None else self._now() + timeout_s
+        parts = [
             ({alias: array[start : start + most] for alias, array in inputs.items()}, min(most, rows - start))
             for start in range(0, rows, most)
         ]
+        answers: list[dict[str, Array]] = []
+        for start in range(0, len(parts), at_once):
+            left_s = None if until is None else max(0.0, until - self._now())
+            pieces = [
+                asyncio.ensure_future(self._answer(part, size, finish, left_s, flow))
+                for part, size in parts[start : start + at_once]
+            ]
+            try:
+                answers += await asyncio.gather(*pieces)
+            except QueueTimedOut as error:
+                if not answers:
+                    raise
+                raise DeadlineExceeded(f"no answer within {timeout_s:.3g} s") from error
+            finally:
+                for piece in pieces:
+                    piece.cancel()
+        return {alias: np.concatenate([answer[alias] for answer in answers]) for alias in answers[0]}
 
-    def _enqueue(self, piece: tuple[Tensors, int], finish: Finish) -> _Waiting:
-        inputs, rows = piece
-        answer: asyncio.Future[dict[str, Array]] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(inputs, rows, finish, answer, {a: x.shape[1:] for a, x in inputs.items()})
-        self._queue.append(waiting)
-        self._waiting_rows += rows
-        self._ask_for_lane()
-        return waiting
+    # --- Runs ---------------------------------------------------------------------------------------------------------
 
-    def _ask_for_lane(self) -> None:
-        # One lane asked for is enough for one run's rows; more only when more wait.
+    def _ask(self) -> None:
+        """See to it that what waits will run in as many lanes as its rows fill, unless it is about to be run here."""
+        waiting = self._queue.rows
+        if not waiting or self._due_here:
+            return
         a_run = self.limits.max_rows if self.together else 1
-        if self._queue and self._asked * a_run < self._waiting_rows and self._asked < self._lanes.count:
+        if self._asked * a_run < waiting and self._asked < self._lanes.count:
             self._asked += 1
-            self._lanes.ask(self.start_run)
+            self._lanes.ask(self._owner, self._start_run)
 
-    def start_run(self) -> None:
+    def _gather(self, rows: int, quiet: int) -> None:
+        """Run here soon, but not at once: requests that the loop has begun to read, but not handled yet, are to come
+        along, or each would pay for a run of its own. ``rows`` waited a turn of the loop ago, and nobody had come for
+        ``quiet`` turns. Who has been alone for long waits for nobody.
+        """
+        waiting = self._queue.rows
+        quiet = quiet + 1 if waiting == rows else 0
+        most = min(self._pace.rows_here, self.limits.max_rows)
+        if waiting >= most or quiet >= _QUIET_TURNS or self._alone_runs >= _ALONE_AFTER:
+            self._run_here()
+        else:
+            asyncio.get_running_loop().call_soon(self._gather, waiting, quiet)
+
+    def _run_here(self) -> None:
+        """Run what waits on the event loop, if it has not become more than is short; what is left is for the lanes."""
+        self._due_here = False
+        if self._queue.rows <= self._pace.rows_here:
+            batch = self._queue.take(self.limits.max_rows, together=self.together)
+            if batch:
+                self._alone_runs = self._alone_runs + 1 if len(batch) == 1 else 0
+                begun = self._now()
+                outcomes = self._outcomes(batch)
+                took_s = self._now() - begun
+                self._pace.ran_here(took_s)
+                self._tell(batch, begun, took_s)
+                self._settle(batch, outcomes)
+        self._ask()
+
+    def _start_run(self) -> None:
         """A lane is ours: fill it with what has piled up, or hand it back when all who waited have left."""
         self._asked -= 1
-        batch = self._take()
+        batch = self._queue.take(self.limits.max_rows, together=self.together)
         if not batch:
             self._lanes.give_back()
             return
         with self._run_ended:
             self._runs += 1
-        running = self._lanes.submit(
-            lambda: self._answer_all(batch), self._owner, lambda: all(waiting.answer.done() for waiting in batch)
+        self._lanes.submit(
+            partial(self._run_in_lane, batch),
+            self._owner,
+            partial(_nobody_waits, batch),
+            partial(self._ran_in_lane, batch),
+            self._run_s,
         )
-        running.add_done_callback(lambda done: self._settle(batch, done))
-        self._ask_for_lane()
+        self._ask()
 
-    def wait_until_idle(self) -> None:
-        """Wait until nothing of this queue runs: a run goes on when all its callers have left. Blocks."""
-        with self._run_ended:
-            self._run_ended.wait_for(lambda: not self._runs)
-
-    def _take(self) -> list[_Waiting]:
-        """The first who waits, and in order those behind it that fit into the same run; the others keep their place."""
-        batch: list[_Waiting] = []
-        passed: deque[_Waiting] = deque()
-        rows = 0
-        while self._queue:
-            waiting = self._queue.popleft()
-            if waiting.answer.done():
-                self._left_queue(waiting)
-                continue
-            if batch and (
-                not self.together or rows + waiting.rows > self.limits.max_rows or waiting.shapes != batch[0].shapes
-            ):
-                passed.append(waiting)
-                if not self.together or rows >= self.limits.max_rows:
-                    break
-                continue
-            batch.append(waiting)
-            rows += waiting.rows
-            self._left_queue(waiting)
-        self._queue.extendleft(reversed(passed))
-        return batch
-
-    def _left_queue(self, waiting: _Waiting) -> None:
-        waiting.queued = False
-        self._waiting_rows -= waiting.rows
-
-    def _settle(self, batch: Sequence[_Waiting], done: asyncio.Future[list[_Outcome]]) -> None:
-        failure = done.exception()
-        outcomes: Sequence[_Outcome] = (
-            [ModelFailed(f"running the batch failed: {failure!r}")] * len(batch) if failure else done.result()
-        )
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            if waiting.answer.done():
-                continue
-            if isinstance(outcome, ServiceError):
-                waiting.answer.set_exception(outcome)
-            else:
-                waiting.answer.set_result(outcome)
-
-    # --- In a lane's thread -------------------------------------------------------------------------------------------
-
-    def _answer_all(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
+    def _run_in_lane(self, batch: Sequence[Waiting]) -> Iterable[Outcome]:
+        """In a lane's thread."""
+        begun = self._now()
         try:
-            return self._outcomes(batch)
+            outcomes = self._outcomes(batch)
+            took_s = self._now() - begun
+            self._run_s = _REMEMBERED * self._run_s + (1 - _REMEMBERED) * took_s
+            self._tell(batch, begun, took_s)
+            return outcomes
         finally:
             with self._run_ended:
                 self._runs -= 1
                 self._run_ended.notify_all()
 
-    def _outcomes(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
-        rows = sum(waiting.rows for waiting in batch)
-        begun = time.monotonic()
-        outcomes = self._answer_together(batch) if len(batch) > 1 else None
-        if outcomes is None:
-            outcomes = [self._answer_alone(waiting) for waiting in batch]
-        ran, filled = time.monotonic() - begun, self._filling(rows)
-        self._observer.batch_ran(self._graph, self._signature, rows, len(batch), begun - batch[0].since, ran, filled)
-        return outcomes
+    def _ran_in_lane(self, batch: Sequence[Waiting], outcomes: Iterable[Outcome], error: BaseException | None) -> None:
+        self._pace.ran_in_lane()
+        self._settle(batch, _broken(batch, error) if error else outcomes)
 
-    def _answer_together(self, batch: Sequence[_Waiting]) -> list[_Outcome] | None:
-        """Everyone's answer from one run, or None when that failed and each must be tried alone."""
-        aliases = batch[0].inputs
-        rows = sum(waiting.rows for waiting in batch)
+    def _outcomes(self, batch: Sequence[Waiting]) -> Iterable[Outcome]:
         try:
-            joined = {a: np.concatenate([waiting.inputs[a] for waiting in batch]) for a in aliases}
-            outputs = self._run(self._filled(joined, rows))
-        except ServiceError:
-            return None
-        if any(array.ndim == 0 or array.shape[0] != self.limits.run_rows(rows) for array in outputs.values()):
-            return None
-        outcomes: list[_Outcome] = []
-        start = 0
-        for waiting in batch:
-            own = {alias: array[start : start + waiting.rows] for alias, array in outputs.items()}
-            outcomes.append(_finished(waiting, own))
-            start += waiting.rows
-        return outcomes
+            return self._runner.outcomes(batch, self.limits)
+        except Exception as error:  # noqa: BLE001 - it is this batch's answer and nobody else's
+            return _broken(batch, error)
 
-    def _answer_alone(self, waiting: _Waiting) -> _Outcome:
-        try:
-            outputs = self._run(self._filled(waiting.inputs, waiting.rows))
-        except ServiceError as error:
-            return error
-        if self._filling(waiting.rows):
-            outputs = {alias: array[: waiting.rows] for alias, array in outputs.items()}
-        return _finished(waiting, outputs)
+    def _settle(self, batch: Sequence[Waiting], outcomes: Iterable[Outcome]) -> None:
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            waiting.settle(outcome)
+        self._queue.settled(batch)
 
-    def _filled(self, inputs: Tensors, rows: int) -> Tensors:
-        """Rows filled up to a size that a run may have; the caller drops what comes of the filling."""
-        missing = self._filling(rows)
-        if not missing:
-            return inputs
-        return {alias: np.concatenate([array, *[array[-1:]] * missing]) for alias, array in inputs.items()}
+    def _tell(self, batch: Sequence[Waiting], begun: float, took_s: float) -> None:
+        rows = sum([waiting.rows for waiting in batch])
+        filled = self._runner.filling(rows, self.limits)
+        waited_s = begun - batch[0].since
+        self._observer.batch_ran(self._graph, self._signature, rows, len(batch), waited_s, took_s, filled)
 
-    def _filling(self, rows: int) -> int:
-        return self.limits.run_rows(rows) - rows if self.together else 0
+    def wait_until_idle(self) -> None:
+        """Wait until nothing of this queue runs in a lane: a run goes on when all its callers have left. Blocks."""
+        with self._run_ended:
+            self._run_ended.wait_for(lambda: not self._runs)
 
 
-def _finished(waiting: _Waiting, outputs: Tensors) -> _Outcome:
-    try:
-        return waiting.finish(outputs)
-    except ServiceError as error:
-        return error
-    except Exception as error:  # noqa: BLE001 - one head that breaks must not take its neighbours with it
-        return ModelFailed(f"the features do not fit the head: {error!r}")
+def _nobody_waits(batch: Sequence[Waiting]) -> bool:
+    return all(waiting.answer.done() for waiting in batch)
+
+
+def _broken(batch: Sequence[Waiting], error: BaseException) -> list[Outcome]:
+    return [ModelFailed(f"running the batch failed: {error!r}")] * len(batch)

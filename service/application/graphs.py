@@ -7,6 +7,7 @@ event loop.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,8 +19,10 @@ import numpy as np
 from service.application.batching import Batcher
 from service.application.lanes import Lanes
 from service.application.ports import BatchingRules, Engine, Graph, ServingObserver
+from service.application.warming import measured_runs, warm
 from service.domain.batches import BatchLimits
 from service.domain.errors import ServiceError
+from service.domain.shares import Shares
 from service.domain.tensors import NUMPY_TYPES, Array, Signature, Tensors, farthest
 
 ENGINE_TOLERANCE = 1e-3
@@ -39,7 +42,8 @@ class SharedGraph:
     warm: set[str] = field(default_factory=set)
 
     def warm_up(self, signature: str, example: Tensors | None) -> None:
-        """Run a signature at every size that its limits say to warm, so that no request pays for a first time.
+        """Run a signature at every size that its limits say to warm, so that no request pays for a first time, and
+        measure which is best, where that is to be found out.
 
         Without an example one is generated; a signature that generated inputs do not suit is left as it is.
         """
@@ -55,12 +59,15 @@ class SharedGraph:
         self.warm.add(signature)
 
     def _run_at_every_size(self, signature: str, rows: Tensors) -> None:
-        batcher = self.batchers[signature]
+        batcher, run = self.batchers[signature], _bound(self.graph, signature)
         if not batcher.together:
-            self.graph.run(signature, rows)
+            run(rows)
             return
-        for size in batcher.limits.warm_sizes():
-            self.graph.run(signature, {alias: _repeated(array, size) for alias, array in rows.items()})
+        seconds: Mapping[int, float] = {}
+        if batcher.limits.measured:
+            seconds = measured_runs(run, rows, batcher.limits.max_rows)
+            batcher.measured(seconds)
+        warm(run, rows, (size for size in batcher.limits.warm_sizes() if size not in seconds))
 
 
 class SharedGraphs:
@@ -73,14 +80,22 @@ class SharedGraphs:
         limits: BatchLimits,
         observer: ServingObserver,
         rules: BatchingRules | None = None,
+        *,
+        max_waiting_bytes: int = sys.maxsize,
     ) -> None:
-        """``limits`` hold for every graph that ``rules`` have no others for."""
+        """``limits`` hold for every graph that ``rules`` have no others for; the bytes of requests under way are
+        bounded for all of them together.
+        """
         self._engine, self._lanes, self._limits, self._observer = engine, lanes, limits, observer
-        self._rules = rules
+        self._rules, self._room = rules, Shares(max_waiting_bytes)
         self._graphs: dict[str, SharedGraph] = {}
         self._busy: set[str] = set()
         """Graphs being loaded or freed just now; whoever wants one of them waits."""
         self._changed = threading.Condition()
+
+    def has(self, key: str) -> bool:
+        """Whether the graph of this name is in memory now."""
+        return key in self._graphs
 
     def acquire_loaded(self, key: str) -> SharedGraph | None:
         """The graph of this name if it is in memory, counted until ``release``; else None."""
@@ -148,6 +163,8 @@ class SharedGraphs:
                     lanes=self._lanes,
                     limits=limits,
                     observer=self._observer,
+                    room=self._room,
+                    steady=_is_steady(graph, name),
                 )
                 for name, signature in graph.signatures.items()
             }
@@ -155,6 +172,7 @@ class SharedGraphs:
             graph.close()
             raise
         self._observer.graph_loaded(key, time.monotonic() - begun)
+        self._observer.engines_chosen(key, graph.choices)
         return SharedGraph(key, graph, batchers, users=1)
 
     def _attempt(self, directory: Path) -> Graph:
@@ -169,6 +187,13 @@ class SharedGraphs:
 
 def _bound(graph: Graph, name: str) -> Callable[[Tensors], dict[str, Array]]:
     return lambda inputs: graph.run(name, inputs)
+
+
+def _is_steady(graph: Graph, name: str) -> bool:
+    """Whether how long a run takes follows from its number of rows alone."""
+    choice = graph.choices.get(name)
+    sizes = [size for spec in graph.signatures[name].inputs.values() for size in (spec.shape or (None, None))[1:]]
+    return choice is not None and choice.steady and None not in sizes
 
 
 def _rows_are_independent(graph: Graph, name: str, signature: Signature, published: bool) -> bool:
@@ -216,7 +241,3 @@ def generated_rows(signature: Signature, count: int) -> dict[str, Array] | None:
                 drawn.reshape(shape[0], -1)[:, 0] = np.arange(shape[0]) % 2
             rows[alias] = drawn.astype(dtype)
     return rows or None
-
-
-def _repeated(array: Array, rows: int) -> Array:
-    return np.concatenate([array] * (-(-rows // array.shape[0])))[:rows]

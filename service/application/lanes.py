@@ -1,4 +1,8 @@
-"""The places where graphs run: a few threads, shared by every queue of every model, first come first served.
+"""The places where graphs run: a few threads, shared by every queue of every model.
+
+Who waits for a lane gets an equal share of the lanes' time, whatever others ask for: a graph whose runs are long, or
+that is asked for without pause, comes as seldom as its runs are long. What a run took is known when it has ended, and
+charged then; until then it counts for what it is expected to take.
 
 A run cannot be ended from outside. One that goes on although nobody waits for it any more, or far longer than any
 should, is *stuck*; its lane is given up for lost, and a spare one stands in for it until it ends, so that one model's
@@ -10,19 +14,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import Any
 
 from service.application.ports import graph_name
-
-Result = TypeVar("Result")
+from service.domain.fair_queue import FairQueue
 
 Owner = tuple[str, str]
 """Who runs: a graph and its signature."""
+Done = Callable[[Any, BaseException | None], None]
+"""Told, on the loop, what a run gave, or what it raised."""
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +40,14 @@ class LaneRun:
 
     owner: Owner
     begun: float
+    work: Callable[[], Any]
+    done: Done
     abandoned: Callable[[], bool]
     """Whether nobody waits for it any more."""
+    loop: asyncio.AbstractEventLoop
+    charged_s: float = 0.0
     alone_since: float | None = None
-    """When that was first seen."""
+    """When it was first seen that nobody waits."""
     stuck: bool = False
     replaced: bool = False
 
@@ -60,40 +71,90 @@ class Lanes:
         self.count, self.spares = count, spares
         self._stuck_s, self._longest_s, self._told, self._now = stuck_s, longest_s, told, now
         self._free = count
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._threads = ThreadPoolExecutor(count + spares, thread_name_prefix="lane")
+        self._dealing = False
+        self._waiting: FairQueue[Callable[[], None]] = FairQueue()
+        self._work: SimpleQueue[LaneRun | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
         self._runs: set[LaneRun] = set()
+        self._stuck: Counter[Owner] = Counter()
 
-    def ask(self, start: Callable[[], None]) -> None:
+    def ask(self, owner: Owner, start: Callable[[], None]) -> None:
         """Call ``start`` when a lane is free for it: soon, if one is now, else in turn. It then holds the lane."""
         if self._free:
             self._free -= 1
             # Not at once: requests that the loop has read already, but not handled yet, are to come along.
             asyncio.get_running_loop().call_soon(start)
         else:
-            self._waiting.append(start)
+            self._waiting.put(owner, start)
 
     def give_back(self) -> None:
-        """The lane is free again."""
+        """The lane is free again, and at once somebody else's, if anybody waits: no lane stands idle for the loop."""
         self._free += 1
-        if self._waiting:
-            self.ask(self._waiting.popleft())
+        if self._dealing:  # it was given back by who had just got it
+            return
+        self._dealing = True
+        try:
+            while self._free and len(self._waiting):
+                self._free -= 1
+                self._next()()
+        finally:
+            self._dealing = False
+
+    def _next(self) -> Callable[[], None]:
+        with closing(self._waiting.take()) as turns:
+            start = next(turns)
+        if not len(self._waiting):
+            self._waiting.clear()
+        return start
 
     def submit(
-        self, work: Callable[[], Result], owner: Owner = ("", ""), abandoned: Callable[[], bool] = lambda: False
-    ) -> asyncio.Future[Result]:
+        self,
+        work: Callable[[], Any],
+        owner: Owner,
+        abandoned: Callable[[], bool] = lambda: False,
+        done: Done = lambda result, error: None,
+        expected_s: float = 0.0,
+    ) -> None:
         """Run in a lane's thread. The caller holds a lane, which is free again when the run has ended."""
-        run = LaneRun(owner, self._now(), abandoned)
+        run = LaneRun(owner, self._now(), work, done, abandoned, asyncio.get_running_loop())
         self._runs.add(run)
-        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        running.add_done_callback(lambda _: self._ended(run))
-        return running
+        if len(self._waiting):
+            run.charged_s = expected_s
+            self._waiting.charge(owner, expected_s)
+        if len(self._threads) < min(len(self._runs), self.count + self.spares):
+            thread = threading.Thread(target=self._serve, name=f"lane-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._work.put(run)
 
-    def _ended(self, run: LaneRun) -> None:
+    def _serve(self) -> None:
+        """A lane's thread."""
+        while (run := self._work.get()) is not None:
+            result, failure = None, None
+            try:
+                result = run.work()
+            except BaseException as error:  # noqa: BLE001 - it is told to whoever asked for the run, whatever it is
+                failure = error
+            try:
+                run.loop.call_soon_threadsafe(self._ended, run, result, failure)
+            except RuntimeError:
+                log.warning("a run of %s ended after the event loop had", _text(run.owner))
+            del run, result, failure
+
+    def _ended(self, run: LaneRun, result: Any, failure: BaseException | None) -> None:
         self._runs.discard(run)
+        if len(self._waiting):
+            self._waiting.charge(run.owner, self._now() - run.begun - run.charged_s)
         if run.stuck:
+            self._stuck -= Counter([run.owner])
             log.warning("a run of %s ended after all; its lane is back", _text(run.owner))
             self._told(*run.owner, self.stuck(run.owner))
+        try:
+            self._free_lane_of(run)
+        finally:
+            run.done(result, failure)
+
+    def _free_lane_of(self, run: LaneRun) -> None:
         if not run.replaced:
             self.give_back()
             return
@@ -110,6 +171,7 @@ class Lanes:
         for run in list(self._runs):
             if not run.stuck and self._goes_on_too_long(run, now):
                 run.stuck = True
+                self._stuck[run.owner] += 1
                 if sum(other.replaced for other in self._runs) < self.spares:
                     self._replace(run)
                 what = "a spare lane stands in" if run.replaced else "there is no spare lane left"
@@ -129,7 +191,7 @@ class Lanes:
 
     def stuck(self, owner: Owner) -> int:
         """How many runs of this owner are."""
-        return sum(run.stuck and run.owner == owner for run in self._runs)
+        return self._stuck[owner] if self._stuck else 0
 
     def refuses(self, owner: Owner) -> bool:
         """Whether this owner has stuck runs enough: the spares that are left are for others."""
@@ -140,14 +202,16 @@ class Lanes:
         """Who keeps this server from running anything much: whose runs are stuck, once those are as many as there are
         lanes, and no spare is left; else empty.
         """
-        stuck = Counter(run.owner for run in self._runs if run.stuck)
-        if stuck.total() < max(self.count, self.spares):
+        if self._stuck.total() < max(self.count, self.spares):
             return ""
-        return ", ".join(f"{number} of {_text(owner)}" for owner, number in sorted(stuck.items()))
+        return ", ".join(f"{number} of {_text(owner)}" for owner, number in sorted(self._stuck.items()))
 
     def close(self) -> None:
         """Wait for what is running and end the threads."""
-        self._threads.shutdown(wait=True)
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join()
 
 
 def _text(owner: Owner) -> str:

@@ -13,14 +13,16 @@ from itertools import count
 
 from service.application.online import Online
 from service.application.ports import Listing
+from service.domain.engines import EngineChoice
 from service.domain.errors import ModelNotFound, NotReady, ServiceError, UnknownLabel
 from service.domain.serving_config import Latest, Specific, VersionPolicy, applied_labels, aspired
 from service.domain.versions import Load, ModelRef, Snapshot, Unload, VersionState, next_action
 
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
+_NONE: Mapping[str, int] = {}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Edition:
     """One state of one version's files, and where it is in its life."""
 
@@ -71,6 +73,8 @@ class VersionStatus:
     """Where it lies; None once it is gone."""
     warning: str | None = None
     """What is wrong with its files as they are now, although it answers."""
+    engines: Mapping[str, EngineChoice] = field(default_factory=dict)
+    """By signature of the graph behind it; empty while it is not live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +82,28 @@ class Wish:
     """What ought to be served of one model, and what a look at its place found."""
 
     policy: VersionPolicy = Latest()
-    labels: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=lambda: _NONE)
     listings: Sequence[Listing] | None = ()
     """None when the place could not be read: what is live stays."""
     problem: str | None = None
+
+    def same_as(self, other: Wish) -> bool:
+        """Whether it says the same of the very same listings."""
+        return self.listings is other.listings and (self.policy, self.labels, self.problem) == (
+            other.policy,
+            other.labels,
+            other.problem,
+        )
 
 
 class ModelVersions:
     """One model."""
 
+    __slots__ = ("_editions", "_found", "_serials", "_wanted", "_wish", "labels", "name")
+
     def __init__(self, name: str) -> None:
         self.name = name
-        self.labels: Mapping[str, int] = {}
+        self.labels: Mapping[str, int] = _NONE
         """Where each label points now."""
         self._editions: list[Edition] = []
         self._serials = count()
@@ -151,6 +165,19 @@ class ModelVersions:
             if listing.directory != known.listing.directory or (last is not None and _same_files(last, listing)):
                 self._add(listing)
 
+    @property
+    def unsteady(self) -> bool:
+        """Whether there are files that may have to be loaded, should the next look find them as they are."""
+        newest = {one.version: one for one in self._editions}
+        return any(
+            number in newest and not _same_files(newest[number].listing, self._found[number]) for number in self._wanted
+        )
+
+    def hasten(self) -> None:
+        """Try what failed at once: what it lacked is there now."""
+        for one in self._editions:
+            one.retry_at = 0.0
+
     def _add(self, listing: Listing) -> None:
         self._editions.append(Edition(listing, next(self._serials)))
 
@@ -169,7 +196,7 @@ class ModelVersions:
 
     def point_labels(self) -> None:
         """Let every label point where it is wished to, as far as that answers now. Part of every swap."""
-        self.labels = applied_labels(self._wish.labels, self.labels, self.live())
+        self.labels = applied_labels(self._wish.labels, self.labels, self.live()) if self._wish.labels else _NONE
 
     # --- What there is ------------------------------------------------------------------------------------------------
 
@@ -253,6 +280,7 @@ def _status(editions: Sequence[Edition]) -> VersionStatus:
         state=shown.state,
         error=shown.error,
         engine=online.shared.graph.engine if online else None,
+        engines=online.shared.graph.choices if online else {},
         graph=online.shared.key if online else None,
         listing=shown.listing,
         warning=f"its changed files cannot be served: {newest.error}" if newest is not shown and newest.error else None,

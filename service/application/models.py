@@ -1,9 +1,11 @@
 """The lifecycle of model versions: what ought to be served becomes what answers, one step at a time.
 
 One loop observes, decides with ``domain.versions.next_action``, and acts. A version enters the serving map only when it
-can answer: files whole, graph loaded, golden pair reproduced, every batch size warm. The map is replaced, never edited,
-so a request that looked its version up and pinned it cannot see half a swap; the old version drains and is freed off
-the request path. A version that fails keeps its error, backs off, is tried again, and disturbs no other.
+can answer: files whole, graph loaded, golden pair reproduced, every batch size warm; the old version drains and is
+freed off the request path. A version that fails keeps its error, backs off, is tried again, and disturbs no other.
+
+Of thousands of models the loop turns to those that changed, that are not yet as their files are, or that are due to be
+tried again; the others cost nothing.
 """
 
 from __future__ import annotations
@@ -11,26 +13,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
-from weakref import WeakValueDictionary
 
 from service.application import sight
-from service.application.lifecycle import FIRST_RETRY_S, Edition, ModelVersions, VersionStatus, Wish
+from service.application.lifecycle import FIRST_RETRY_S, Edition, ModelVersions, Wish
 from service.application.loading import Loader
 from service.application.online import Online
-from service.application.past import Gone, Past
-from service.application.ports import Clock, Listing, Repository, ServingObserver
+from service.application.past import Gone
+from service.application.ports import Clock, Companions, Listing, Repository, ServingObserver
+from service.application.registry import Registry
+from service.application.retries import Retries
 from service.application.sight import Sight
+from service.application.turns import Outcome, Turn, Turns
 from service.application.workers import Workers
-from service.domain.errors import ModelNotFound, ServiceError
+from service.domain.errors import ServiceError
 from service.domain.serving_config import ServingConfig, refuse_unavailable_labels
-from service.domain.versions import Load, ModelRef, Readiness, Unload, VersionState, readiness
+from service.domain.versions import Load, Unload, VersionState
 
 log = logging.getLogger(__name__)
 
 
-class Models:
-    """Every model, its versions, and which of them answer."""
+class Models(Registry):
+    """The registry, kept as the repository and the configuration say."""
 
     def __init__(
         self,
@@ -44,107 +49,21 @@ class Models:
         required: Collection[str] = (),
         poll_s: float = 0.5,
         threads: int = 4,
+        companions: Companions | None = None,
     ) -> None:
         """``config`` lists models by name. Every other model of the repository is served in its ``keep`` newest
-        versions. ``required`` models must be live for readiness.
+        versions. ``required`` models must be live for readiness. ``companions`` begin with a version when this does.
         """
+        super().__init__(config or ServingConfig(), required)
         self._repository, self._loader, self._observer, self._clock = repository, loader, observer, clock
-        self._config = config or ServingConfig()
-        self.config_problem: str | None = None
-        """Why another configuration, which somebody wrote down, is not in force."""
-        self._keep, self._required, self._poll_s = keep, tuple(required), poll_s
+        self._keep, self._poll_s, self._companions = keep, poll_s, companions
         self._workers = Workers(threads)
-        self._models: dict[str, ModelVersions] = {}
-        self._serving: Mapping[str, Mapping[int, Online]] = {}
-        self._sight, self._past = Sight(), Past()
         self._bases: Mapping[str, Listing] = {}
+        self._unsteady: set[str] = set()
+        self._retries = Retries()
         self._steps: set[asyncio.Task[None]] = set()
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._change = asyncio.Event()
-        self._opened = self._closing = False
-
-    # --- For requests -------------------------------------------------------------------------------------------------
-
-    def find(self, ref: ModelRef) -> Online:
-        """The live version a reference names. To be pinned before the next ``await``.
-
-        Raises:
-            ModelNotFound, UnknownLabel
-            NotReady: a label's version does not answer yet.
-        """
-        live = self._serving.get(ref.model, {})
-        number = ref.version
-        if ref.label is not None and ref.model in self._models:
-            number = self._models[ref.model].labelled(ref.label)
-        elif number is None and live:
-            number = max(live)
-        online = live.get(number) if number is not None else None
-        if online is None:
-            raise ModelNotFound(f"Servable not found for request: {ref}")
-        return online
-
-    # --- For operators ------------------------------------------------------------------------------------------------
-
-    def names(self) -> Sequence[str]:
-        """Every model known."""
-        return sorted(self._models)
-
-    def status(self, model: str) -> Sequence[VersionStatus]:
-        """Every version known of a model, newest first; empty when there is no such model."""
-        known = self._models.get(model)
-        return known.status() if known is not None else []
-
-    def history(self, model: str) -> Sequence[VersionStatus]:
-        """The same, and the last few that are gone, newest first."""
-        there = self.status(model)
-        gone = self._past.of(model, without={one.version for one in there})
-        ended = [VersionStatus(one.version, VersionState.ENDED, one.error, None, None, None) for one in gone]
-        return sorted([*there, *ended], key=lambda one: one.version, reverse=True)
-
-    def labels(self, model: str) -> Mapping[str, int]:
-        """Where each label of a model points now."""
-        return self._models[model].labels if model in self._models else {}
-
-    def warnings(self, model: str) -> Sequence[str]:
-        """What keeps a model from being served quite as it was asked for."""
-        return self._models[model].warnings if model in self._models else []
-
-    @property
-    def config(self) -> ServingConfig:
-        """The models that are configured by name."""
-        return self._config
-
-    def live_listing(self, model: str) -> Listing | None:
-        """The newest live version's listing."""
-        live = self._serving.get(model)
-        return live[max(live)].listing if live else None
-
-    def listings(self, model: str) -> Sequence[Listing]:
-        """Every version the repository was last seen to hold of a model, live or not."""
-        return self._sight.found.get(model, ())
-
-    def readiness(self) -> Readiness:
-        """Whether requests may be sent here. Who was ready once is not made unready by a model that comes along."""
-        if not self._sight.complete and not self._config.models:
-            return Readiness(False, ("the repository has not been read yet",))
-        return readiness(self._required, () if self._opened else self._unsettled(), set(self._serving))
-
-    async def settled(self, names: Collection[str]) -> Mapping[str, str | None]:
-        """Wait until every version of these models that ought to answer does or has failed; of each model None when
-        some of it answers, else why nothing does. A model that is no longer served meanwhile is left out.
-        """
-        while self.untried(names):
-            await self._change.wait()
-        return {name: self._models[name].failure for name in names if name in self._models}
-
-    def untried(self, names: Collection[str]) -> Sequence[str]:
-        """Which of these models have versions that are still on their way."""
-        return sorted(name for name in names if name in self._models and self._models[name].untried)
-
-    def _unsettled(self) -> set[str]:
-        return {name for name, model in self._models.items() if not model.settled}
-
-    # --- The loop -----------------------------------------------------------------------------------------------------
+        self._turns = Turns(self._prepare, self._announce, partial(_agree, companions) if companions else None)
+        self._closing = False
 
     async def run(self) -> None:
         """Keep what is live equal to what is aspired, until cancelled. Without a pause between looks there is only
@@ -171,7 +90,7 @@ class Models:
         """
         seen = await self._workers.look(sight.look, self._repository, config, self._keep, self._sight)
         for model in config.models:
-            found = [listing.id.version for listing in seen.found.get(model.name, ())]
+            found = [listing.id.version for listing in seen.found(model.name)]
             refuse_unavailable_labels(model, found, self._serving.get(model.name, {}))
         added = config.names - self._config.names
         self._config = config
@@ -180,8 +99,8 @@ class Models:
 
     async def settle(self) -> None:
         """Wait until every step under way has ended, and those that followed from them."""
-        while self._steps:
-            await asyncio.wait(self._steps)
+        while steps := self._steps | self._turns.under_way:
+            await asyncio.wait(steps)
 
     async def close(self) -> None:
         """Let every version drain, and free it. Nothing more is loaded."""
@@ -197,36 +116,49 @@ class Models:
     def _take_in(self, seen: Sight) -> None:
         if seen.problem and seen.problem != self._sight.problem:
             log.warning("what is live stays: %s", seen.problem)
-        self._sight = seen
-        everything = [listing for listings in seen.found.values() for listing in listings]
-        self._bases = {one.manifest.digest: one for one in everything if one.manifest and one.manifest.features}
-        for name in sorted(seen.wishes.keys() | self._models.keys()):
+        before, self._sight = self._sight.wishes, seen
+        changed = _changed(before, seen.wishes)
+        self._find_bases([*(before.get(name) for name in changed), *(seen.wishes.get(name) for name in changed)])
+        for name in sorted(changed | self._unsteady):
             model = self._models.setdefault(name, ModelVersions(name))
             wish = seen.wishes.get(name, Wish())
             if wish.problem and wish.problem != model.wish.problem:
                 log.warning("model %s: %s", name, wish.problem)
             self._forgotten(model, model.aspire(wish))
+            (self._unsteady.add if model.unsteady else self._unsteady.discard)(name)
+            self._go_on(model)
+        for model in self._retries.due(self._clock.monotonic()):
             self._go_on(model)
         self._announce()
 
-    def _announce(self) -> None:
-        """Something may have changed for those who wait."""
-        self._opened = self._opened or (bool(self._serving) and not self._unsettled())
-        self._change.set()
-        self._change = asyncio.Event()
+    def _find_bases(self, changed: Sequence[Wish | None]) -> None:
+        """Know the versions that offer features, by digest, and try again the heads that waited for a new one."""
+        if not any(map(_offers_features, changed)):
+            return
+        listings = [one for wish in self._sight.wishes.values() for one in wish.listings or ()]
+        self._bases = {
+            one.manifest.digest: one for one in listings if one.manifest and one.manifest.features and not one.problem
+        }
+        for model in self._retries.with_base(self._bases):
+            self._go_on(model)
 
     def _go_on(self, model: ModelVersions) -> None:
         """Take the next step with a model, if there is one; forget the model when nothing is left of it."""
+        if self._models.get(model.name) is not model:
+            return
         step = model.next(self._clock.monotonic()) if not self._closing else None
         # The state changes before the step begins: until then others may act, and nothing may be begun twice.
         match step:
             case Load():
-                model.edition(step).state = VersionState.LOADING
-                self._start(model, self._load(model, model.edition(step)))
+                edition = model.edition(step)
+                edition.state = VersionState.LOADING
+                ended = partial(self._loaded, model, edition, self._clock.monotonic())
+                self._turns.take(Turn(edition.listing, ended))
             case Unload():
                 model.edition(step).state = VersionState.DRAINING
                 self._start(model, self._unload(model, model.edition(step)))
-        if not model.editions and model.name not in self._config.names and self._models.get(model.name) is model:
+        (self._unsettled.discard if model.settled else self._unsettled.add)(model.name)
+        if not model.editions and model.name not in self._config.names:
             del self._models[model.name]
 
     def _start(self, model: ModelVersions, step: Coroutine[Any, Any, None]) -> None:
@@ -238,38 +170,38 @@ class Models:
         self._steps.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a lifecycle step broke", exc_info=task.exception())
-        self._forgotten(model, model.review())
-        self._go_on(model)
+        self._review(model)
         self._announce()
 
-    async def _load(self, model: ModelVersions, edition: Edition) -> None:
-        begun = self._clock.monotonic()
-        listing = edition.listing
-        try:
-            async with self._turn(listing):
-                online = await self._workers.load(self._loader.prepare, listing, self._bases)
-        except Exception as error:  # noqa: BLE001 - whatever breaks a load is that version's, and must stay there
-            if not self._closing:
-                self._failed(edition, error)
-            return
-        edition.went_live(online)
-        self._swap(model)
-        seconds = self._clock.monotonic() - begun
-        kind = str(listing.manifest.kind) if listing.manifest else "plain"
-        self._observer.version_live(listing.id, kind, online.shared.key, seconds)
-        log.info("version %s is live after %.2f s", listing.id, seconds)
+    def _review(self, model: ModelVersions) -> None:
+        self._forgotten(model, model.review())
+        self._go_on(model)
 
-    def _turn(self, listing: Listing) -> asyncio.Lock:
-        """Versions that want the same graph load one after the other: those that would wait for it take no thread."""
-        manifest = listing.manifest
-        graph = str(listing.id) if manifest is None else manifest.base.digest if manifest.base else manifest.digest
-        return self._turns.setdefault(graph, asyncio.Lock())
+    async def _prepare(self, listings: Sequence[Listing]) -> Sequence[Outcome]:
+        work = self._workers.graft if self._loader.is_graft(listings[0]) else self._workers.load
+        return await work(self._loader.prepare_some, listings, self._bases)
+
+    def _loaded(self, model: ModelVersions, edition: Edition, begun: float, outcome: Outcome) -> None:
+        if isinstance(outcome, Online):
+            edition.went_live(outcome)
+            self._swap(model)
+            seconds = self._clock.monotonic() - begun
+            listing = edition.listing
+            kind = str(listing.manifest.kind) if listing.manifest else "plain"
+            self._observer.version_live(listing.id, kind, outcome.shared.key, seconds)
+            log.info("version %s is live after %.3f s", listing.id, seconds)
+        elif not self._closing:
+            self._failed(edition, outcome)
+            self._retries.add(model, edition, self._bases)
+        self._review(model)
 
     def _failed(self, edition: Edition, error: Exception) -> None:
+        known = edition.error
         told = edition.failed(error, self._clock.monotonic())
         self._observer.version_failed(edition.listing.id, told)
         surprise = None if isinstance(error, ServiceError) else error
-        log.warning("version %s failed to load: %s", edition.listing.id, told, exc_info=surprise)
+        level = logging.DEBUG if told == known else logging.WARNING
+        log.log(level, "version %s failed to load: %s", edition.listing.id, told, exc_info=surprise)
 
     async def _unload(self, model: ModelVersions, edition: Edition) -> None:
         online = edition.online
@@ -286,13 +218,31 @@ class Models:
         """Remember and tell of versions that are gone: those that were something, and of which no edition is left."""
         left = {edition.version for edition in model.editions}
         for edition in editions:
+            if self._companions is not None and edition.state is not VersionState.NEW:
+                self._companions.forget(_edition_name(edition.listing))
             if edition.state is not VersionState.NEW and edition.version not in left:
                 self._past.remember(model.name, Gone(edition.version, edition.error))
                 self._observer.version_gone(edition.listing.id)
 
-    def _swap(self, model: ModelVersions) -> None:
-        """Replace the serving map by one that holds what is live now."""
-        model.point_labels()
-        serving = {name: live for name, live in self._serving.items() if name != model.name}
-        live = model.live()
-        self._serving = {**serving, model.name: live} if live else serving
+
+async def _agree(companions: Companions, listings: Sequence[Listing], outcomes: Sequence[Outcome]) -> None:
+    names = [_edition_name(one) for one in listings]
+    ready = {name for name, outcome in zip(names, outcomes, strict=True) if isinstance(outcome, Online)}
+    await companions.agree(ready, set(names) - ready)
+
+
+def _edition_name(listing: Listing) -> str:
+    """What every process that sees these files calls them."""
+    return f"{listing.id} {listing.stamp}"
+
+
+def _changed(before: Mapping[str, Wish], now: Mapping[str, Wish]) -> set[str]:
+    """The models of which something else is wished, or was found, than before."""
+    if before is now:
+        return set()
+    return {name for name, wish in now.items() if before.get(name) is not wish} | (before.keys() - now.keys())
+
+
+def _offers_features(wish: Wish | None) -> bool:
+    listings = wish.listings if wish is not None else None
+    return any(one.manifest is not None and one.manifest.features for one in listings or ())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from service.application.batching import Batcher, Finish
+from service.application.batch_runs import Finish
+from service.application.batching import Batcher
 from service.application.graphs import SharedGraph
 from service.application.ports import Listing
 from service.domain.errors import SignatureNotFound
@@ -27,18 +28,21 @@ class Endpoint:
     batcher: Batcher
     finish: Finish
 
-    async def call(self, inputs: Tensors, timeout_s: float | None = None) -> dict[str, Array]:
-        """Answer one request.
+    async def call(self, inputs: Tensors, timeout_s: float | None = None, flow: str = "") -> dict[str, Array]:
+        """Answer one request; ``flow`` is whose share of the runs it takes, the model's.
 
         Raises:
             InvalidInput: the inputs do not fit the signature.
             Overloaded, ModelFailed, DeadlineExceeded, QueueTimedOut: as the batcher says.
         """
         inputs = self.signature.completed(inputs)
-        known = all(spec.dtype in NUMPY_TYPES for spec in self.signature.outputs.values())
-        if self.batcher.together and known and not any(len(array) for array in inputs.values()):
+        if self.batcher.together and not any(map(len, inputs.values())) and self._says_its_types:
             return self._no_rows()
-        return await self.batcher.submit(inputs, self.finish, timeout_s)
+        return await self.batcher.submit(inputs, self.finish, timeout_s, flow)
+
+    @property
+    def _says_its_types(self) -> bool:
+        return all(spec.dtype in NUMPY_TYPES for spec in self.signature.outputs.values())
 
     def _no_rows(self) -> dict[str, Array]:
         """The answer to an empty batch, which some kernels refuse to compute."""
@@ -48,7 +52,7 @@ class Endpoint:
         }
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Online:
     """A version that can answer, and the count of requests that hold it."""
 
@@ -56,7 +60,7 @@ class Online:
     endpoints: Mapping[str, Endpoint]
     shared: SharedGraph
     pins: int = 0
-    _unpinned: asyncio.Event = field(default_factory=asyncio.Event)
+    _unpinned: asyncio.Event | None = None
 
     @property
     def id(self) -> VersionId:
@@ -73,16 +77,24 @@ class Online:
     @contextmanager
     def pinned(self) -> Iterator[Online]:
         """Hold it in memory for the length of one request."""
-        self.pins += 1
+        self.pin()
         try:
             yield self
         finally:
-            self.pins -= 1
-            if not self.pins:
-                self._unpinned.set()
+            self.unpin()
+
+    def pin(self) -> None:
+        """Hold it in memory until ``unpin``."""
+        self.pins += 1
+
+    def unpin(self) -> None:
+        """One who held it does no more."""
+        self.pins -= 1
+        if not self.pins and self._unpinned is not None:
+            self._unpinned.set()
 
     async def drained(self) -> None:
         """Wait until nobody holds it. It has left the serving map, so nobody new can."""
         while self.pins:
-            self._unpinned.clear()
+            self._unpinned = asyncio.Event()
             await self._unpinned.wait()

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from service.domain.artifact import Manifest
 from service.domain.batches import BatchLimits
 from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
+from service.domain.engines import EngineChoice
 from service.domain.heads import Head
 from service.domain.jobs import Job, JobEvent, JobState, Move
 from service.domain.progress import TrainerEvent
@@ -29,7 +30,11 @@ class Graph(Protocol):
 
     @property
     def engine(self) -> str:
-        """The name of what runs it."""
+        """The name of what runs it: of several, what runs the signature that people ask for most."""
+
+    @property
+    def choices(self) -> Mapping[str, EngineChoice]:
+        """By signature what runs it, and why."""
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
@@ -92,6 +97,8 @@ class GoldenPair:
     signature: str
     inputs: Tensors
     outputs: Tensors
+    of_base: str | None = None
+    """Of a thin head: the inputs are those of its base's golden pair, in the file of this sha256."""
 
 
 class Repository(Protocol):
@@ -172,6 +179,18 @@ class WarmUp(Protocol):
         """
 
 
+class Companions(Protocol):
+    """The other processes that serve the same, where there are any."""
+
+    async def agree(self, editions: Collection[str], failed: Collection[str]) -> None:
+        """Wait until they, too, have these editions of versions ready, or know that they cannot, so that all begin to
+        answer with them at one moment; not for ever.
+        """
+
+    def forget(self, edition: str) -> None:
+        """An edition is gone here."""
+
+
 class ServingObserver(Protocol):
     """Told what happened while serving; decides what to count."""
 
@@ -192,11 +211,17 @@ class ServingObserver(Protocol):
         many rows were added to reach a size that a run may have.
         """
 
+    def run_rows_chosen(self, graph: str, signature: str, rows: int) -> None:
+        """So many rows at most will go into a run of a signature, as was measured."""
+
     def runs_stuck(self, graph: str, signature: str, runs: int) -> None:
         """So many runs of a signature hold a lane without end now."""
 
     def graph_loaded(self, graph: str, seconds: float) -> None:
         """A graph is in memory now."""
+
+    def engines_chosen(self, graph: str, choices: Mapping[str, EngineChoice]) -> None:
+        """What runs each signature of a graph that is in memory now."""
 
     def graph_freed(self, graph: str) -> None:
         """A graph is no longer in memory."""

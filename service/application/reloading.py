@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Protocol
 
 from service.application.models import Models
 from service.application.ports import Clock, ConfigSource
@@ -11,6 +12,13 @@ from service.domain.errors import Conflict, DeadlineExceeded, LoadFailed, Servic
 from service.domain.serving_config import ServingConfig
 
 log = logging.getLogger(__name__)
+
+
+class Reloading(Protocol):
+    """Whoever can be given another configuration."""
+
+    async def reload(self, config: ServingConfig, timeout_s: float | None = None) -> None:
+        """As ``Reloads.reload``."""
 
 
 class Reloads:

@@ -1,7 +1,8 @@
 """One look: what the repository's root and every configured base path hold, as wishes model by model.
 
 Every folder of the root is a model, served in its newest versions; a configured model wins by its name. A place that
-cannot be read takes nothing away and keeps no other waiting.
+cannot be read takes nothing away and keeps no other waiting. A wish that is as it was is the same object, and when all
+are, so is the mapping: thousands of models of which none has changed cost nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from service.application.lifecycle import Wish
 from service.application.ports import Listing, Repository
 from service.domain.serving_config import Latest, ModelConfig, ServingConfig
 
+Found = Mapping[str, Sequence[Listing]]
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
@@ -21,34 +24,45 @@ class Sight:
 
     config: ServingConfig = ServingConfig()
     wishes: Mapping[str, Wish] = field(default_factory=dict)
+    root: Found = field(default_factory=dict)
+    """What the repository's root holds."""
     problem: str | None = None
     """Why the root could not be read, if so; what was found in it before is repeated then."""
     complete: bool = False
     """Whether the root has been read at all, at some time."""
 
-    @property
-    def found(self) -> Mapping[str, Sequence[Listing]]:
-        """Every version seen, by model."""
-        return {name: wish.listings for name, wish in self.wishes.items() if wish.listings}
+    def found(self, model: str) -> Sequence[Listing]:
+        """Every version seen of a model."""
+        wish = self.wishes.get(model)
+        return wish.listings or () if wish is not None else ()
 
 
 def look(repository: Repository, config: ServingConfig, keep: int, before: Sight) -> Sight:
     """Look at everything once. Blocks."""
     configured = {model.name: _configured(repository, model, before.wishes.get(model.name)) for model in config.models}
-    places = {model.directory for model in config.models}
-    complete, problem = True, None
+    complete, problem, root = True, None, before.root
     try:
         root = repository.scan()
     except OSError as error:
         complete, problem = before.complete, f"the repository cannot be read: {error}"
-        root = {name: found for name, found in before.found.items() if name not in before.config.names}
-    discovered = {
-        name: Wish(Latest(keep), {}, listings)
-        for name, listings in root.items()
+    wishes = before.wishes
+    unchanged = all(wish is wishes.get(name) for name, wish in configured.items())
+    if not (unchanged and root is before.root and config is before.config):
+        discovered = _discovered(root, config, Latest(keep), before.wishes)
+        wishes = {**discovered, **configured}
+    return Sight(config, wishes, root, problem, complete)
+
+
+def _discovered(root: Found, config: ServingConfig, policy: Latest, before: Mapping[str, Wish]) -> dict[str, Wish]:
+    names, places = config.names, {model.directory for model in config.models}
+    wishes = {}
+    for name, listings in root.items():
         # A folder that was given a name of its own is not served twice.
-        if name not in configured and PurePosixPath(listings[0].directory.parent.absolute()) not in places
-    }
-    return Sight(config, {**discovered, **configured}, problem, complete)
+        if name in names or (places and PurePosixPath(listings[0].directory.parent.absolute()) in places):
+            continue
+        wish, known = Wish(policy, listings=listings), before.get(name)
+        wishes[name] = known if known is not None and known.same_as(wish) else wish
+    return wishes
 
 
 def _configured(repository: Repository, model: ModelConfig, before: Wish | None) -> Wish:
@@ -57,6 +71,8 @@ def _configured(repository: Repository, model: ModelConfig, before: Wish | None)
     try:
         listings = repository.list_versions(model.name, model.directory, known)
     except OSError as error:
-        return replace(wish, listings=None, problem=f"base path {model.base_path} cannot be read: {error}")
-    problem = None if listings else f"No versions of servable {model.name} found under base path {model.base_path}"
-    return replace(wish, listings=listings, problem=problem)
+        wish = replace(wish, listings=None, problem=f"base path {model.base_path} cannot be read: {error}")
+    else:
+        problem = None if listings else f"No versions of servable {model.name} found under base path {model.base_path}"
+        wish = replace(wish, listings=listings, problem=problem)
+    return before if before is not None and before.same_as(wish) else wish

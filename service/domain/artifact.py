@@ -5,6 +5,8 @@
                                    assets.extra/graft/manifest.json         written last
                                    assets.extra/graft/{golden.npz, head.npz, report.json, ...}
 
+A head may be *thin* instead: ``assets.extra/graft/`` alone, which answers through its base and not without it.
+
 The trainer writes this and the service reads it; it is one of the two places where they meet. A directory without a
 manifest, made by anyone, is a version too: then TensorFlow's own file is all there is to know.
 """
@@ -141,6 +143,11 @@ class Manifest:
             raise InvalidInput("a base's manifest needs its features")
 
     @property
+    def thin(self) -> bool:
+        """Whether it is a head without a graph of its own."""
+        return self.kind is ModelKind.HEAD and str(SAVED_MODEL) not in self.files
+
+    @property
     def job_id(self) -> str | None:
         """The tuning job that published this, if one did: what makes publishing idempotent."""
         job = self.provenance.get("job_id")
@@ -179,6 +186,30 @@ class Manifest:
             )
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise InvalidInput(f"the manifest cannot be read: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenKey:
+    """What an array in ``golden.npz`` is, by its name there: ``serving_default/inputs/image``."""
+
+    signature: str
+    side: str
+    alias: str
+
+    def __str__(self) -> str:
+        return f"{self.signature}/{self.side}/{self.alias}"
+
+    @classmethod
+    def read(cls, name: str) -> GoldenKey | None:
+        """The inverse; None: it is no part of a golden pair."""
+        signature, _, rest = name.partition("/")
+        side, _, alias = rest.partition("/")
+        known = side in ("inputs", "outputs") or (side, alias) == (OF_BASE, "base")
+        return cls(signature, side, alias) if known and alias else None
+
+
+OF_BASE = "inputs_of"
+"""In place of inputs, in a thin head: they are those of its base's golden pair, whose file has this sha256."""
 
 
 # A manifest may come from anywhere: what is let in here is believed everywhere else.
@@ -249,11 +280,11 @@ def content_digest(manifest: Manifest) -> str:
     meaning: dict[str, Any] = {
         "kind": manifest.kind,
         "labels": manifest.labels,
-        "input": asdict(manifest.input),
+        "input": {name: getattr(manifest.input, name) for name in manifest.input.__slots__},
         "features": dict(manifest.features),
         "base": manifest.base.digest if manifest.base else None,
         "cut": manifest.cut,
-        "routes": {signature: asdict(route) for signature, route in manifest.routes.items()},
+        "routes": {signature: {"via": route.via, "form": route.form} for signature, route in manifest.routes.items()},
     }
     # Versions older than the other tasks keep their names.
     if manifest.task != LearningTask.MULTICLASS:

@@ -109,7 +109,13 @@ class DeadlineExceeded(ServiceError):
 
 
 class QueueTimedOut(ServiceError):
-    """The caller's time ran out while its request still waited for its turn: there is too little capacity."""
+    """The caller's time ran out while its request still waited for its turn, or would have: there is too little
+    capacity. ``retry_after_s`` as with ``Overloaded``.
+    """
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
 
 
 class ModelFailed(ServiceError):
@@ -118,6 +124,13 @@ class ModelFailed(ServiceError):
 
 KINDS: tuple[type[ServiceError], ...] = tuple(ServiceError.__subclasses__())
 """The kinds drawn above: what a door's table must cover. A narrower error elsewhere is one of them by inheritance."""
+
+
+def retry_after_s(error: ServiceError) -> float | None:
+    """In how many seconds the same request may find an answer, where that is to be expected."""
+    if isinstance(error, Overloaded | QueueTimedOut):
+        return error.retry_after_s
+    return 1.0 if isinstance(error, NotReady) else None
 
 
 def kind_of(error: ServiceError) -> type[ServiceError]:

@@ -9,7 +9,8 @@ folded into the weights by the trainer, so nothing else happens between features
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,18 +48,15 @@ class Head:
     task: LearningTask = LearningTask.MULTICLASS
     thresholds: tuple[float, ...] = ()
     half_widths: tuple[float, ...] = ()
+    reply: Reply = field(init=False, repr=False, compare=False)
+    """How it answers; heads that answer alike share it."""
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or self.bias.shape != self.weights.shape[:1]:
             raise InvalidInput(f"a head's weights {self.weights.shape} and bias {self.bias.shape} do not match")
         if len(self.labels) != self.bias.shape[0]:
             raise InvalidInput(f"a head with {self.bias.shape[0]} outputs has {len(self.labels)} labels")
-        _ = self.reply
-
-    @property
-    def reply(self) -> Reply:
-        """How it answers. Raises: InvalidInput: the parts do not go together."""
-        return Reply(self.labels, self.task, self.thresholds, self.half_widths)
+        object.__setattr__(self, "reply", _reply(self.labels, self.task, self.thresholds, self.half_widths))
 
     @property
     def nbytes(self) -> int:
@@ -73,6 +71,14 @@ class Head:
     def answer(self, features: Floats, form: AnswerForm) -> dict[str, Array]:
         """Features [n, D] to the named outputs of ``form``."""
         return self.reply.outputs(self.logits(features), form)
+
+
+@lru_cache(1024)
+def _reply(
+    labels: tuple[str, ...], task: LearningTask, thresholds: tuple[float, ...], half_widths: tuple[float, ...]
+) -> Reply:
+    """Raises: InvalidInput: the parts do not go together."""
+    return Reply(labels, task, thresholds, half_widths)
 
 
 def head_arrays(head: Head) -> dict[str, Array]:

@@ -10,7 +10,7 @@ regression   values [n, M], interval_low, interval_high where known         ``re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from service.domain.errors import InvalidInput
 from service.domain.learning import LearningTask
-from service.domain.tensors import Array
+from service.domain.tensors import Array, TensorSpec
 
 Floats = NDArray[np.float32]
 TOP_CLASSES = 5
@@ -45,8 +45,11 @@ class Reply:
     """Of the second class of two, or of each of K labels; none means 0.5."""
     half_widths: tuple[float, ...] = ()
     """How far to either side of each value its interval reaches; none means that no interval is known."""
+    _texts: Array = field(init=False, repr=False, compare=False)
+    """The labels as an answer holds them, made once."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_texts", _names(self.labels))
         count = len(self.labels)
         deciding = {LearningTask.BINARY: 1, LearningTask.MULTILABEL: count}.get(self.task, 0)
         if self.task is LearningTask.BINARY and count != 2:
@@ -73,14 +76,35 @@ class Reply:
             return {"outputs": logits[:, 0]} if form is AnswerForm.REGRESS else self._values(logits)
         probabilities = sigmoid(logits) if self.task is LearningTask.MULTILABEL else softmax(logits)
         if form is AnswerForm.CLASSIFY or self.task is not LearningTask.MULTILABEL:
-            found = classifier_outputs(probabilities, self.labels, form)
+            found = _classified(probabilities, self._texts, form)
             if form is AnswerForm.PREDICT and self.task is LearningTask.BINARY:
                 (threshold,) = self.thresholds or (0.5,)
                 chosen = (probabilities[:, 1] >= np.float32(threshold)).astype(np.int64)
-                found["label"] = _names(self.labels)[chosen]
+                found["label"] = self._texts[chosen]
             return found
         reached = probabilities >= np.array(self.thresholds or (0.5,) * len(self.labels), dtype=np.float32)
-        return {"probabilities": probabilities, "labels": np.where(reached, _names(self.labels), _names([""])[0])}
+        return {"probabilities": probabilities, "labels": np.where(reached, self._texts, _names([""])[0])}
+
+    def specs(self, form: AnswerForm) -> dict[str, TensorSpec]:
+        """What ``outputs`` gives in this form, as a signature names it."""
+        count = len(self.labels)
+        scores, texts = ("DT_FLOAT", (None, count)), ("DT_STRING", (None, count))
+        best = (None, min(TOP_CLASSES, count))
+        found: dict[str, tuple[str, tuple[int | None, ...]]]
+        match form, self.task:
+            case AnswerForm.REGRESS, _:
+                found = {"outputs": ("DT_FLOAT", (None,))}
+            case AnswerForm.CLASSIFY, _:
+                found = {"classes": texts, "scores": scores}
+            case _, LearningTask.REGRESSION:
+                ends = ("interval_low", "interval_high") if self.half_widths else ()
+                found = dict.fromkeys((*ends, "values"), scores)
+            case _, LearningTask.MULTILABEL:
+                found = {"labels": texts, "probabilities": scores}
+            case _:
+                label = {"label": ("DT_STRING", (None,))} if self.task is LearningTask.BINARY else {}
+                found = {"classes": ("DT_STRING", best), "probabilities": scores, "scores": ("DT_FLOAT", best), **label}
+        return {alias: TensorSpec(alias, dtype, shape) for alias, (dtype, shape) in sorted(found.items())}
 
     def _values(self, values: Floats) -> dict[str, Array]:
         if not self.half_widths:
@@ -104,15 +128,15 @@ def sigmoid(logits: Floats) -> Floats:
 
 def classifier_outputs(probabilities: Floats, labels: Sequence[str], form: AnswerForm) -> dict[str, Array]:
     """Probabilities [n, K] as the named outputs of ``form``; equal scores stay in label order, as top-k does."""
-    names = _names(labels)
+    return _classified(probabilities, _names(labels), form)
+
+
+def _classified(probabilities: Floats, names: Array, form: AnswerForm) -> dict[str, Array]:
     if form is AnswerForm.CLASSIFY:
         return {"classes": np.broadcast_to(names, probabilities.shape), "scores": probabilities}
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP_CLASSES]
-    return {
-        "probabilities": probabilities,
-        "classes": names[order],
-        "scores": np.take_along_axis(probabilities, order, axis=1),
-    }
+    rows = np.arange(len(order))[:, np.newaxis]
+    return {"probabilities": probabilities, "classes": names[order], "scores": probabilities[rows, order]}
 
 
 def _names(labels: Sequence[str]) -> Array:

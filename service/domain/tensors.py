@@ -114,6 +114,16 @@ class Signature:
         Raises:
             InvalidInput: a name is missing or unknown, or a tensor has the wrong type or shape; the text says which.
         """
+        if tensors.keys() != self.inputs.keys():
+            self._check_names(tensors)
+        for alias, array in tensors.items():
+            spec = self.inputs[alias]
+            if type_name(array) != spec.dtype:
+                raise InvalidInput(f"input {alias!r} expects {spec.dtype} but got {type_name(array)}")
+            if not spec.accepts(array.shape):
+                raise InvalidInput(f"input {alias!r} expects shape {spec.shape_text()} but got {list(array.shape)}")
+
+    def _check_names(self, tensors: Tensors) -> None:
         extra, missing = tensors.keys() - self.inputs.keys(), self.inputs.keys() - tensors.keys()
         if len(tensors) != len(self.inputs) and (extra or not self.defaults):
             raise InvalidInput(
@@ -129,12 +139,6 @@ class Signature:
             )
         for alias in sorted(extra):
             raise InvalidInput(f"the signature has no input {alias!r}; it has {_listed(self.inputs)}")
-        for alias, array in tensors.items():
-            spec = self.inputs[alias]
-            if type_name(array) != spec.dtype:
-                raise InvalidInput(f"input {alias!r} expects {spec.dtype} but got {type_name(array)}")
-            if not spec.accepts(array.shape):
-                raise InvalidInput(f"input {alias!r} expects shape {spec.shape_text()} but got {list(array.shape)}")
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -160,11 +164,27 @@ def select_outputs(outputs: Mapping[str, Output], wanted: tuple[str, ...]) -> di
     return {alias: outputs[alias] for alias in wanted}
 
 
+def size_in_bytes(arrays: Tensors) -> int:
+    """What arrays take up in memory; strings, which are objects of their own, by their length."""
+    size = 0
+    for array in arrays.values():
+        size += array.nbytes
+        if array.dtype.kind == "O":
+            size += sum(map(len, array.ravel().tolist()))
+    return size
+
+
+_ROUNDING = 1e-5
+"""A spread below this share of the values' size may come from rounding alone, in 32 bits and over many operations."""
+_LEAST_SPREAD = 1e-3
+"""As a share of the values' size: no tolerance shall ask for more digits than 32 bits have."""
+
+
 def farthest(expected: Array, actual: Array) -> float:
     """The largest difference between two arrays, as a share of how much the expected values spread.
 
-    Relative to the spread, because an absolute tolerance fails on logits and passes anything on tiny outputs. A spread
-    of zero counts as the size of the values, so that constant outputs can be compared too. Shapes that differ are
+    Relative to the spread, because an absolute tolerance fails on logits and passes anything on tiny outputs. Values
+    that are all but the same are compared by their size: a spread of rounding alone is none. Shapes that differ are
     infinitely far apart, and so is a NaN on one side only. What is no number is the same or infinitely far.
     """
     if expected.shape != actual.shape:
@@ -183,7 +203,7 @@ def farthest(expected: Array, actual: Array) -> float:
     finite = want[np.isfinite(want)]
     spread = float(finite.std()) if finite.size else 0.0
     size = float(np.abs(finite).max()) if finite.size else 0.0
-    scale = spread or size or 1.0
+    scale = (max(spread, _LEAST_SPREAD * size) if spread > _ROUNDING * size else size) or 1.0
     return gap / scale if np.isfinite(gap) else float("inf")
 
 

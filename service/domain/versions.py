@@ -136,7 +136,7 @@ def readiness(required: Collection[str], loading: Collection[str], live: Collect
     on its way to its first verdict and at least one answers. A server with nothing to serve is not ready.
     """
     if required:
-        waiting = tuple(f"model {name} is not live" for name in sorted(set(required) - set(live)))
+        waiting = tuple(f"model {name} is not live" for name in sorted(set(required)) if name not in live)
     elif not live:
         waiting = ("no model is live",)
     else:

@@ -3,105 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from serving_fakes import Bench, scaling_model
+from raw_http import ANSWER, CHUNKED, NOBODY, PATIENCE_S, POST, READ_S, ROWS, Make, places, sized
+from serving_fakes import Gate, scaling_model
 
-from service.adapters.rest.app import RestApplication, api
-from service.adapters.rest.http_limits import HttpLimits
-from service.adapters.rest.server import HttpServer
-from service.adapters.rest.tfserving import TfServingDoor
-
-READ_S = 0.4
-PATIENCE_S = 15.0
-ROWS = b'{"instances": [[1, 2, 3]]}'
-ANSWER = {"predictions": [[3, 5, 7]]}
-POST = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: a\r\n"
-NOBODY = POST.replace(b"models/m:", b"models/nobody:")
-CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
-
-
-def sized(body: bytes, head: bytes = POST) -> bytes:
-    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
-
-
-class Line:
-    """One connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self.writer = reader, writer
-
-    async def say(self, *parts: bytes, every_s: float = 0.0) -> None:
-        for part in parts:
-            self.writer.write(part)
-            await self.writer.drain()
-            await asyncio.sleep(every_s)
-
-    async def answer(self) -> tuple[int, dict[str, object], bytes]:
-        """Status, body and head of the next answer."""
-        async with asyncio.timeout(PATIENCE_S):
-            head = await self._reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"content-length: (\d+)", head)
-            assert length, head
-            return int(head.split()[1]), json.loads(await self._reader.readexactly(int(length[1]))), head
-
-    async def ended(self) -> bytes:
-        """What came until the server closed the connection."""
-        async with asyncio.timeout(PATIENCE_S):
-            try:
-                return await self._reader.read()
-            except ConnectionResetError:
-                return b""
-
-
-class Place:
-    """A REST server over fakes."""
-
-    def __init__(self, limits: HttpLimits, most_bodies: int) -> None:
-        self.bench = Bench()
-        self.door = TfServingDoor(
-            self.bench.predictor,
-            self.bench.models,
-            timeout_s=20,
-            max_body_bytes=4_000_000,
-            max_bodies_bytes=most_bodies,
-        )
-        self.server = HttpServer(RestApplication(self.door, api([]), lambda: False), "127.0.0.1", 0, 1.0, limits)
-        self._lines: list[Line] = []
-
-    async def line(self) -> Line:
-        self._lines.append(Line(*await asyncio.open_connection("127.0.0.1", self.server.port, limit=1 << 20)))
-        return self._lines[-1]
-
-    async def close(self) -> None:
-        for line in self._lines:
-            line.writer.close()
-        await self.server.stop()
-        await self.bench.close()
-
-
-Make = Callable[..., Place]
+from service.domain.batches import BatchLimits
 
 
 @pytest.fixture
 async def make() -> AsyncIterator[Callable[..., object]]:
-    """Makes places; all are gone when the test ends."""
-    made: list[Place] = []
-
-    async def one(most_bodies: int = 1 << 30, **limits: float) -> Place:
-        place = Place(HttpLimits(**{"read_s": READ_S, "keep_alive_s": 20.0, **limits}), most_bodies)  # type: ignore[arg-type]
-        made.append(place)
-        place.bench.publish("m", 3, scaling_model(2))
-        await place.bench.look()
-        await place.server.start()
-        return place
-
-    yield one
-    for place in made:
-        await place.close()
+    """Makes places."""
+    async with places() as one:
+        yield one
 
 
 # --- Clients that are slow --------------------------------------------------------------------------------------------
@@ -215,6 +131,28 @@ async def test_a_large_body_for_nobody_is_answered_before_it_is_there(make: Make
         assert (await line.answer())[:2] == (200, ANSWER), "the rest is passed over, and the connection goes on"
     refused = [event for event in place.bench.observer.named("answered") if event[1] == "nobody"]
     assert [event[5] for event in refused] == ["ModelNotFound"] * 2
+
+
+async def test_a_large_body_is_not_taken_in_while_the_queue_is_full(make: Make) -> None:
+    place = await make(read_s=PATIENCE_S, batches=BatchLimits(max_rows=1, max_waiting_rows=1))
+    model = scaling_model(2)
+    place.bench.publish("held", 1, model)
+    await place.bench.look()
+    gate = model.run_gate = Gate()
+    held = POST.replace(b"models/m:", b"models/held:")
+    waiting = [await place.line() for _ in range(8)]
+    for line in waiting:
+        await line.say(sized(ROWS, held))
+    await gate.arrival()
+    await place.bench.until(lambda: "Overloaded" in {event[5] for event in place.bench.observer.named("answered")})
+    late = await place.line()
+    await late.say(held + b"Content-Length: 1000000\r\n\r\n")
+    status, _, head = await late.answer()
+    assert status == 503
+    assert re.search(rb"retry-after: \d+\r\n", head)
+    gate.open()
+    said = {(await line.answer())[0] for line in waiting}
+    assert said == {200, 503}
 
 
 async def test_the_rest_of_such_a_body_is_not_passed_over_for_ever(make: Make) -> None:

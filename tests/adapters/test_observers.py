@@ -7,6 +7,7 @@ from pathlib import Path
 from serving_fakes import RecordingObserver
 
 from service.adapters.observers import Observers
+from service.domain.engines import EngineChoice
 from service.domain.versions import VersionId
 
 
@@ -18,6 +19,8 @@ def test_each_is_told_everything_in_order() -> None:
     both.batch_ran("g", "s", 3, 2, 0.0, 0.1, 1)
     both.load_attempted(Path("/m"), True, 0.1)
     both.graph_loaded("g", 0.1)
+    both.engines_chosen("g", {"s": EngineChoice("openvino", "it agrees")})
+    both.run_rows_chosen("g", "s", 4)
     both.runs_stuck("g", "s", 1)
     both.graph_freed("g")
     both.warmed_up(Path("/m"), 1, True, 0.1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.adapters.prometheus import Metrics
+from service.domain.engines import EngineChoice
 from service.domain.jobs import JobState
 from service.domain.versions import VersionId
 
@@ -170,3 +172,42 @@ def test_tuning_is_on_the_page(metrics: Metrics) -> None:
     assert samples(metrics, "graft_job_moves_total") == {(("state", "running"),): 1}
     assert samples(metrics, "graft_job_seconds_sum") == {(("state", "succeeded"),): 12}
     assert samples(metrics, "graft_datasets_checked_total") == {(("accepted", "true"),): 1}
+
+
+def test_what_comes_back_is_counted_from_nought(metrics: Metrics) -> None:
+    """Series are remembered where they are counted; what went must not be counted where nobody sees it."""
+    version = VersionId("m", 1)
+    for _ in range(2):
+        use(metrics, version)
+        requests = samples(metrics, "graft_requests_total")
+        assert sorted(requests.values()) == [1, 1, 1]
+        assert list(samples(metrics, "graft_batch_requests_total").values()) == [2]
+        metrics.version_gone(version)
+        metrics.graph_freed(DIGEST)
+        assert samples(metrics, "graft_requests_total") == {}
+        assert samples(metrics, "graft_batch_requests_total") == {}
+
+
+def test_what_runs_each_signature_is_shown_as_long_as_the_graph_is_there(metrics: Metrics) -> None:
+    choices = {"a": EngineChoice("openvino", "it agrees", difference=2e-6), "b": EngineChoice("tensorflow", "a string")}
+    metrics.graph_loaded(DIGEST, 0.1)
+    metrics.engines_chosen(DIGEST, choices)
+    engines = {dict(labels)["signature"]: dict(labels)["engine"] for labels in samples(metrics, "graft_engine_info")}
+    assert engines == {"a": "openvino", "b": "tensorflow"}
+    assert list(samples(metrics, "graft_engine_difference").values()) == [2e-6]
+    metrics.graph_freed(DIGEST)
+    assert samples(metrics, "graft_engine_info") == samples(metrics, "graft_engine_difference") == {}
+
+
+def test_the_page_in_pieces_is_the_page_that_the_library_writes() -> None:
+    metrics = Metrics()
+    for number in range(300):
+        metrics.version_live(VersionId(f"head{number}", 1), "head", "graph", 0.1)
+        metrics.answered(f"head{number}", 1, "serving_default", "rest", "ok", 0.01)
+    families = [family for family in metrics.registry.collect() if family.name.startswith("graft")]
+    whole = generate_latest(metrics.registry).decode()
+    pieces = [piece.decode() for piece in metrics.pieces()]
+    page = "".join(pieces)
+    assert page[page.index("# HELP graft") :] == whole[whole.index("# HELP graft") :]
+    assert len(pieces) > len(families) + 300 * 18 // 250, "one family's samples are more than one piece"
+    assert max(piece.count("\n") for piece in pieces) <= 202

@@ -131,6 +131,20 @@ def test_contract_a_version_is_the_same_until_it_changes(shelf: Shelf) -> None:
     assert second.manifest is not None
 
 
+def test_contract_what_did_not_change_is_the_same_object(shelf: Shelf) -> None:
+    for model in ("a", "b", "c"):
+        shelf.put(model, 1, full_manifest(model), None, None)
+    first = shelf.repository.scan()
+    assert shelf.repository.scan() is first
+    shelf.put("b", 2, full_manifest("b2"), None, None)
+    shelf.remove("c", 1)
+    second = shelf.repository.scan()
+    assert set(second) == {"a", "b"}
+    assert second["a"] is first["a"]
+    assert [one.id.version for one in second["b"]] == [1, 2]
+    assert set(first) == {"a", "b", "c"}, "what was seen before is not changed"
+
+
 def test_contract_a_heads_weights_and_a_golden_pair_come_back_as_they_were_put(shelf: Shelf) -> None:
     head = head_of(LABELS)
     shelf.put("h", 1, head_manifest("d", "b", LABELS), head, PAIR)
@@ -344,11 +358,14 @@ def test_a_file_that_is_not_what_was_published_is_damage(
     assert path in damage
 
 
-def with_files(listing: Listing, files: dict[str, str]) -> Listing:
-    """The listing as if its manifest named other files, and was named after them."""
-    assert listing.manifest is not None
-    manifest = replace(listing.manifest, files=files)
-    return replace(listing, manifest=replace(manifest, digest=content_digest(manifest)))
+def with_file(repository: DirectoryRepository, listing: Listing, path: str, digest: str | None) -> Listing:
+    """The listing after its manifest came to name one file more, or one fewer, and was named after that."""
+    place = listing.directory / MANIFEST
+    manifest = Manifest.from_json(place.read_text())
+    files = {name: known for name, known in manifest.files.items() if name != path}
+    manifest = replace(manifest, files=files if digest is None else {**files, path: digest})
+    place.write_text(replace(manifest, digest=content_digest(manifest)).to_json())
+    return only(repository)
 
 
 @pytest.mark.parametrize(
@@ -361,8 +378,7 @@ def test_a_manifest_that_names_files_elsewhere_is_damage_and_no_surprise(
     listing = published(tmp_path, repository)
     (tmp_path / "m" / "1" / "link").symlink_to(tmp_path / "secret")
     (tmp_path / "m" / "1" / "circle").symlink_to("circle")
-    assert listing.manifest is not None
-    assert repository.damage(with_files(listing, {**listing.manifest.files, path: "0" * 64}))
+    assert repository.damage(with_file(repository, listing, path, "0" * 64))
 
 
 def test_a_version_under_a_borrowed_name_is_damage(repository: DirectoryRepository, tmp_path: Path) -> None:
@@ -398,11 +414,12 @@ def test_a_head_whose_manifest_leaves_out_its_numbers_or_its_proof_is_damage(
 ) -> None:
     write_version(tmp_path / "h" / "1", head_manifest("d", "b", LABELS), head=head_of(LABELS), golden=PAIR)
     listing = only(repository)
-    assert listing.manifest is not None
     if not there:
         (tmp_path / "h" / "1" / path).unlink()
-    rest = {name: digest for name, digest in listing.manifest.files.items() if name != str(path)}
-    assert f"{path} is not in the manifest" in str(repository.damage(with_files(listing, rest)))
+    without = with_file(repository, listing, str(path), None)
+    assert f"{path} is not in the manifest" in str(repository.damage(without))
+    with pytest.raises(ModelFailed, match="is not in the manifest"):
+        repository.head(without)
 
 
 @pytest.mark.parametrize("path", ["saved_model.pb", "variables/variables.index"])
@@ -410,9 +427,7 @@ def test_a_file_that_decides_answers_but_is_not_in_the_manifest_is_damage(
     repository: DirectoryRepository, tmp_path: Path, path: str
 ) -> None:
     listing = published(tmp_path, repository)
-    assert listing.manifest is not None
-    rest = {name: digest for name, digest in listing.manifest.files.items() if name != path}
-    assert f"{path} is not in the manifest" in str(repository.damage(with_files(listing, rest)))
+    assert f"{path} is not in the manifest" in str(repository.damage(with_file(repository, listing, path, None)))
 
 
 @pytest.mark.parametrize(
@@ -434,7 +449,7 @@ def test_weights_and_pairs_that_cannot_be_read_are_a_failed_model(
 
 def test_an_archive_of_objects_is_not_unpickled(repository: DirectoryRepository, tmp_path: Path) -> None:
     content = arrays(weights=np.array([{"a": 1}], dtype=object), bias=np.ones(1))
-    write_version(tmp_path / "h" / "1", head_manifest("d", "b", LABELS), files={str(HEAD): content})
+    write_version(tmp_path / "h" / "1", head_manifest("d", "b", LABELS), golden=PAIR, files={str(HEAD): content})
     with pytest.raises(ModelFailed):
         repository.head(only(repository))
 
@@ -452,7 +467,8 @@ def test_an_archive_of_objects_is_not_unpickled(repository: DirectoryRepository,
 def test_parts_that_make_no_head_for_these_labels_are_a_failed_model(
     repository: DirectoryRepository, tmp_path: Path, parts: dict[str, np.ndarray]
 ) -> None:
-    write_version(tmp_path / "h" / "1", head_manifest("d", "b", LABELS), files={str(HEAD): arrays(**parts)})
+    manifest = head_manifest("d", "b", LABELS)
+    write_version(tmp_path / "h" / "1", manifest, golden=PAIR, files={str(HEAD): arrays(**parts)})
     with pytest.raises(ModelFailed, match="does not hold a head"):
         repository.head(only(repository))
 
@@ -467,6 +483,91 @@ def test_a_golden_pair_with_a_part_of_another_name_is_a_failed_model(
     )
     with pytest.raises(ModelFailed, match="no part of a golden pair"):
         repository.golden(only(repository))
+
+
+# --- What a look examines ---------------------------------------------------------------------------------------------
+
+
+def test_a_new_version_of_any_model_is_seen_at_the_next_look_though_none_is_examined_in_turn(tmp_path: Path) -> None:
+    repository = DirectoryRepository(tmp_path, in_turn_s=0.0)
+    for number in range(200):
+        plain(tmp_path / f"m{number:03}" / "1")
+    assert len(repository.scan()) == 200
+    plain(tmp_path / "m042" / "2")
+    plain(tmp_path / "new" / "1")
+    shutil.rmtree(tmp_path / "m007")
+    found = numbers(repository)
+    assert (found["m042"], found["new"]) == ([1, 2], [1])
+    assert "m007" not in found
+    (tmp_path / "m042" / "2").rename(tmp_path / "m042" / ".2")
+    (tmp_path / "m001").rename(tmp_path / "moved")
+    found = numbers(repository)
+    assert (found["m042"], found["moved"]) == ([1], [1])
+    assert "m001" not in found
+    plain(tmp_path / "moved" / "3")
+    assert numbers(repository)["moved"] == [1, 3], "what was moved is watched under its new name"
+
+
+def test_a_change_inside_a_version_is_found_when_its_turn_comes(tmp_path: Path) -> None:
+    repository = DirectoryRepository(tmp_path, in_turn_s=0.0)
+    plain(tmp_path / "m" / "1")
+    before = only(repository)
+    write_files(tmp_path / "m" / "1", {"saved_model.pb": b"another graph"})
+    assert only(repository) is before, "nobody tells of it, and no turn was given"
+    patient = DirectoryRepository(tmp_path)
+    before = only(patient)
+    write_files(tmp_path / "m" / "1", {"saved_model.pb": b"yet another graph"})
+    assert only(patient).stamp != before.stamp
+
+
+def test_what_changed_is_examined_again_at_the_next_look(tmp_path: Path) -> None:
+    repository = DirectoryRepository(tmp_path, in_turn_s=0.0)
+    plain(tmp_path / "m" / "1")
+    repository.scan()
+    plain(tmp_path / "m" / "2")
+    repository.scan()
+    write_files(tmp_path / "m" / "2", {"saved_model.pb": b"still being copied"})
+    stamp = repository.scan()["m"][1].stamp
+    write_files(tmp_path / "m" / "2", {"saved_model.pb": b"still being copied, and more"})
+    assert repository.scan()["m"][1].stamp != stamp
+
+
+def test_a_repository_in_the_place_of_another_is_read_whole(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for place in (root, tmp_path / "next"):
+        plain(place / "m" / "1")
+    plain(tmp_path / "next" / "m" / "2")
+    repository = DirectoryRepository(root, in_turn_s=0.0)
+    assert numbers(repository) == {"m": [1]}
+    root.rename(tmp_path / "before")
+    (tmp_path / "next").rename(root)
+    assert numbers(repository) == {"m": [1, 2]}
+
+
+def test_where_nothing_is_told_turns_find_everything(tmp_path: Path) -> None:
+    repository = DirectoryRepository(tmp_path, told=False)
+    plain(tmp_path / "m" / "1")
+    assert numbers(repository) == {"m": [1]}
+    plain(tmp_path / "m" / "2")
+    plain(tmp_path / "n" / "1")
+    assert numbers(repository) == {"m": [1, 2], "n": [1]}
+
+
+def test_of_a_manifest_only_what_serving_asks_for_is_kept_and_once_what_is_alike(
+    repository: DirectoryRepository, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        manifest = replace(head_manifest("d", "base", LABELS), provenance={"recipe": {"long": "story"}})
+        write_version(tmp_path / name / "1", manifest, head=head_of(LABELS), golden=PAIR)
+    one, other = (listings[0].manifest for listings in repository.scan().values())
+    assert one is not None
+    assert other is not None
+    assert one.provenance == {}
+    assert set(one.files) == {"saved_model.pb", str(HEAD), str(GOLDEN)}
+    assert one.labels is other.labels
+    assert one.input is other.input
+    assert one.routes is other.routes
+    assert one.base is other.base
 
 
 # --- Base paths of their own ------------------------------------------------------------------------------------------
@@ -506,4 +607,4 @@ def test_a_missing_base_path_is_an_error_and_an_empty_one_is_not(tmp_path: Path)
     with pytest.raises(OSError, match="No such file"):
         repository.list_versions("m", tmp_path / "m", ())
     (tmp_path / "m").mkdir()
-    assert repository.list_versions("m", tmp_path / "m", ()) == []
+    assert repository.list_versions("m", tmp_path / "m", ()) == ()

@@ -22,9 +22,7 @@ class Place:
 
     def __init__(self) -> None:
         self.bench, self.metrics = Bench(), Metrics()
-        router = operations_router(
-            self.bench.models, self.bench.models.readiness, lambda: (self.metrics.render(), self.metrics.content_type)
-        )
+        router = operations_router(self.bench.models, self.bench.models.readiness, self._metrics)
 
         @router.get("/broken/{how}")
         async def broken(how: int) -> None:
@@ -34,6 +32,9 @@ class Place:
         app = RestApplication(door, api([router]), lambda: False)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://graft")
+
+    async def _metrics(self) -> tuple[bytes, str]:
+        return self.metrics.render(), self.metrics.content_type
 
 
 @pytest.fixture
@@ -76,14 +77,24 @@ async def test_everything_served_is_listed_with_what_it_is_made_of(place: Place)
         "warnings": [],
         "base": "base@1",
         "classes": ["cat", "dog"],
-        "versions": [{"version": 1, "state": "live", "engine": "fake", "graph": "base-1", "error": None}],
+        "versions": [
+            {"version": 1, "state": "live", "engine": "fake", "engines": {}, "graph": "base-1", "error": None}
+        ],
     }
     assert models["base"]["versions"][0]["graph"] == "base-1", "the head and its base name the same graph"
+    assert models["base"]["versions"][0]["engines"]["features"] == {
+        "engine": "fake",
+        "precision": "f32",
+        "reason": "there is no other",
+        "difference": None,
+        "agreement": None,
+    }
     assert (models["plain"]["kind"], models["plain"]["base"], models["plain"]["classes"]) == ("plain", None, [])
     assert models["broken"]["versions"][0] == {
         "version": 1,
         "state": "failed",
         "engine": None,
+        "engines": {},
         "graph": None,
         "error": "half copied",
     }

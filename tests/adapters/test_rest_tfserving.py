@@ -27,9 +27,9 @@ ROWS = {"instances": [[1, 2, 3], [4, 5, 6]]}
 class Place:
     """The REST door over fakes, and a client to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self.bench, self.draining = Bench(), False
-        self.door = TfServingDoor(self.bench.predictor, self.bench.models, timeout_s=20, max_body_bytes=MOST_BYTES)
+        self.door = TfServingDoor(self.bench.predictor, self.bench.models, timeout_s=20, max_body_bytes=most_bytes)
         self.app = RestApplication(self.door, api([]), lambda: self.draining)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://graft")
 
@@ -374,3 +374,60 @@ async def test_while_draining_every_answer_asks_to_close_the_connection(place: P
     assert (await place.ask("GET", "/v1/models/m")).headers["connection"] == "close"
     assert (await place.ask("POST", "/v1/models/n:predict", {})).headers["connection"] == "close"
     assert (await place.ask("GET", "/nothing")).headers["connection"] == "close"
+
+
+# --- Several heads at once --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def heads() -> AsyncIterator[Place]:
+    """A base, heads of it by the names of ``a`` and ``b``, and a model that is none of its heads."""
+    place = Place(1_000_000)
+    place.bench.publish("m", 3, scaling_model(2))
+    place.bench.publish_base(scaling_model(2))
+    place.bench.publish_head("a", ["cat", "dog"])
+    place.bench.publish_head("b", ["x", "y", "z"], version=3)
+    await place.bench.look()
+    yield place
+    await place.client.aclose()
+    await place.bench.close()
+
+
+@pytest.mark.parametrize("long", [False, True], ids=["short", "long"])
+async def test_several_heads_answer_one_request_as_each_does_alone(heads: Place, long: bool) -> None:
+    """Short bodies are read in another way than long ones."""
+    rows = [[1, 2, 3], [4, 5, 6]] * (500 if long else 1)
+    for key, answered in (("instances", "predictions"), ("inputs", "outputs")):
+        alone = {
+            name: (await heads.ask("POST", f"/v1/models/{path}:predict", {key: rows})).json()[answered]
+            for name, path in (("a", "a"), ("b@3", "b/versions/3"))
+        }
+        together = await heads.ask("POST", "/v1/models/base:predict", {"heads": ["a", "b@3"], key: rows})
+        assert together.status_code == 200, together.text
+        assert together.json() == {answered: alone}
+        assert list(together.json()[answered]) == ["a", "b@3"]
+        assert together.headers["graft-model-version"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "text"),
+    [
+        (["a", "nobody"], 404, "nobody"),
+        (["b@9"], 404, "b"),
+        ([], 400, "'heads' must be a list of names"),
+        ("a", 400, "'heads' must be a list of names"),
+        ([1], 400, "'heads' must be a list of names"),
+        (None, 400, "'heads' must be a list of names"),
+        (["a", "b", "a"], 400, "'heads' names 'a' twice"),
+        ([""], 400, "empty"),
+        (["m"], 400, "m"),
+    ],
+)
+@pytest.mark.parametrize("long", [False, True], ids=["short", "long"])
+async def test_heads_that_cannot_be_are_refused_by_name(
+    heads: Place, said: Any, status: int, text: str, long: bool
+) -> None:
+    body = {"heads": said, "instances": [[1, 2, 3]] * (1000 if long else 1)}
+    code, error = await heads.refused("POST", "/v1/models/base:predict", body)
+    assert code == status, error
+    assert text in error

@@ -26,7 +26,7 @@ from service.adapters.rpc import tensor_proto
 from service.adapters.rpc.model_status import ModelStatusService
 from service.adapters.rpc.prediction import PredictionService
 from service.adapters.rpc.server import RpcServer
-from service.domain.errors import ModelFailed, Overloaded
+from service.domain.errors import InvalidInput, ModelFailed, Overloaded
 from service.domain.tensors import Array, Tensors
 from service.domain.versions import ModelRef
 
@@ -205,6 +205,20 @@ async def test_what_breaks_inside_has_the_code_of_its_kind(place: Place, error: 
     await place.bench.look()
     assert (await refused(place.predict("breaks")))[0] == code
     assert (await place.predict("breaks", inputs={"x": ROWS[:1]})).outputs, "and the next one is answered"
+
+
+async def test_who_is_told_to_come_back_is_told_when(place: Place) -> None:
+    """In the trailer that gRPC's own retries go by."""
+
+    def run(inputs: Tensors) -> dict[str, Array]:
+        raise Overloaded("full", 2.5) if len(inputs["x"]) == 1 else InvalidInput("no")
+
+    place.bench.publish("full", 1, model_that(run))
+    await place.bench.look()
+    for rows, pushed in ((1, "2500"), (2, None)):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await place.predict("full", inputs={"x": ROWS[:rows]})
+        assert dict(caught.value.trailing_metadata() or ()).get("grpc-retry-pushback-ms") == pushed
 
 
 async def test_a_bug_in_a_method_is_an_internal_error_with_a_number(

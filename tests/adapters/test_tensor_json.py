@@ -9,6 +9,7 @@ import tracemalloc
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -429,3 +430,14 @@ def test_strings_come_back_as_they_went(array: Array) -> None:
     back = decode(body, TEXT)[0]["text"]
     assert back.shape == array.shape
     assert back.tolist() == array.tolist()
+
+
+@pytest.mark.parametrize("shape", [(3000, 100), (2, 300_000), (1, 2, 150_000), (300_000,), (1, 1, 1, 200_000)])
+def test_a_large_answer_written_in_pieces_is_the_one_written_at_once(shape: tuple[int, ...]) -> None:
+    array = np.random.default_rng(0).random(shape, np.float32)
+    assert answer_json.encode({"y": array}, True) == orjson.dumps(
+        {"predictions": array}, option=orjson.OPT_SERIALIZE_NUMPY
+    )
+    both = orjson.loads(answer_json.encode({"y": array, "z": array}, False))["outputs"]
+    for said in both.values():
+        assert np.array_equal(np.array(said, np.float32), array)

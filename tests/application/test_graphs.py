@@ -65,7 +65,7 @@ def test_a_graph_is_freed_with_its_last_user_and_loaded_anew_for_the_next(shelf:
     assert shelf.engine.open_graphs == []
     assert shelf.graphs.acquire_loaded("k") is None
     assert shelf.graphs.acquire("k", HERE, published=True) is not first
-    loads = ["load_attempted", "graph_loaded"]
+    loads = ["load_attempted", "graph_loaded", "engines_chosen"]
     assert [event[0] for event in shelf.observer.events] == [*loads, "graph_freed", *loads]
 
 
@@ -300,3 +300,23 @@ def test_every_attempt_to_load_is_told_whatever_comes_of_it(shelf: Shelf) -> Non
     with pytest.raises(ModelFailed, match="torn"):
         shelf.graphs.acquire("k", HERE, published=True)
     assert shelf.observer.events == [("load_attempted", HERE, False)]
+
+
+def test_the_size_of_a_run_is_measured_where_nobody_sets_it_and_shown(shelf: Shelf) -> None:
+    """Which it is cannot be told: the fake takes next to no time, whatever the rows."""
+    shelf.engine.models[HERE] = numbers(lambda x: x)
+    graphs = SharedGraphs(shelf.engine, shelf.lanes, BatchLimits(measured=True), shelf.observer)
+    shared = graphs.acquire("k", HERE, published=True)
+    shared.warm_up("s", None)
+    sizes = sizes_run(shelf)
+    assert {1, 2} <= set(sizes) <= set(range(1, 9)) | {16, 32}
+    assert shared.batchers["s"].limits.max_rows in sizes
+    assert shelf.observer.named("run_rows_chosen") == [("run_rows_chosen", "k", "s")]
+    graphs.release(shared)
+
+
+def test_a_version_whose_batching_is_set_is_not_measured(shelf: Shelf) -> None:
+    shared = shelf.graphs.acquire("k", HERE, published=True)
+    shared.warm_up("serving_default", None)
+    assert shelf.observer.named("run_rows_chosen") == []
+    assert shared.batchers["serving_default"].limits.max_rows == 8

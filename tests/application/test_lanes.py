@@ -40,7 +40,7 @@ class Place:
             self.lanes.submit(lambda: end.wait(PATIENCE_S), owner, lambda: abandoned)
             begun.set()
 
-        self.lanes.ask(start)
+        self.lanes.ask(owner, start)
         return begun
 
     async def after(self, seconds: float) -> None:
@@ -127,4 +127,53 @@ async def test_without_spares_nothing_stands_in_and_it_says_so() -> None:
     await place.end(0)
     assert (waits.is_set(), place.lanes.blocked) == (True, "")
     place.ends[1].set()
+    await asyncio.to_thread(place.lanes.close)
+
+
+async def test_lanes_are_shared_by_time_and_not_by_the_number_of_runs() -> None:
+    """A graph whose runs are ten times as long gets one for ten of the other's."""
+    place = Place(1, 0)
+    lengths = {BAD: 10.0, WORSE: 1.0}
+    order: list[Owner] = []
+    ended = asyncio.Event()
+
+    def ask(owner: Owner) -> None:
+        def work() -> None:
+            place.time += lengths[owner]
+
+        def done(result: object, error: BaseException | None) -> None:
+            order.append(owner)
+            if len(order) == 220:
+                ended.set()
+
+        def start() -> None:
+            if len(order) < 220:
+                ask(owner)
+                place.lanes.submit(work, owner, done=done, expected_s=lengths[owner])
+
+        place.lanes.ask(owner, start)
+
+    ask(BAD)
+    ask(WORSE)
+    await ended.wait()
+    assert order.count(BAD) == pytest.approx(20, abs=2)
+    await asyncio.to_thread(place.lanes.close)
+
+
+async def test_many_who_ask_and_then_want_nothing_give_the_lane_on() -> None:
+    place = Place(1, 0)
+    held = place.begin(BAD)
+    await asyncio.sleep(0.01)
+    given = []
+
+    def nothing() -> None:
+        given.append(1)
+        place.lanes.give_back()
+
+    for number in range(5000):
+        place.lanes.ask((str(number), "s"), nothing)
+    last = place.begin(WORSE)
+    await place.end(0)
+    assert (held.is_set(), len(given), last.is_set()) == (True, 5000, True)
+    await place.end(1)
     await asyncio.to_thread(place.lanes.close)

@@ -29,7 +29,7 @@ from service.application.lanes import Lanes
 from service.application.loading import Loader
 from service.application.online import Online
 from service.application.ports import GoldenPair, Listing, Request
-from service.domain.artifact import Manifest, Route
+from service.domain.artifact import BaseRef, Manifest, Route
 from service.domain.batches import BatchLimits
 from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.heads import AnswerForm, Head
@@ -151,6 +151,26 @@ def test_heads_without_their_base_share_one_copy_of_it(yard: Yard) -> None:
     assert one.shared is two.shared
     assert len(yard.engine.loaded) == 1
     assert one.shared.key == "features-of:base-1"
+
+
+def test_damage_in_a_heads_own_copy_of_its_base_is_noticed_when_the_copy_is_needed_and_not_before(yard: Yard) -> None:
+    """A head on a base in memory reads its own numbers and nothing else of its directory."""
+    base = yard.prepare(yard.put_base())
+    head = yard.put("head", head_manifest("h", "base-1", LABELS), head=HEAD, damage="variables differ")
+    yard.engine.models[head.directory] = head_model(scaling_model(), HEAD)
+    online = yard.prepare(head)
+    assert online.shared is base.shared
+    for one in (base, online):
+        yard.loader.release(one)
+    assert yard.refusal(head) == "variables differ"
+
+
+def test_whether_a_version_is_a_head_on_a_graph_in_memory(yard: Yard) -> None:
+    base, head, copy = yard.put_base(), yard.put_head(), yard.put_head("other", base=BaseRef("base", 9, "base-9"))
+    assert not any(map(yard.loader.is_graft, (base, head, copy)))
+    yard.prepare(base)
+    yard.prepare(copy)
+    assert list(map(yard.loader.is_graft, (base, head, copy))) == [False, True, True]
 
 
 async def test_a_damaged_base_does_not_take_its_heads_along(yard: Yard) -> None:

@@ -53,3 +53,21 @@ def test_a_run_is_never_smaller_than_asked_for_nor_larger_than_allowed(sizes: li
     assert run in allowed
     assert rows <= run
     assert not any(rows <= size < run for size in allowed)
+
+
+MOBILENET = {1: 8.2e-3, 2: 16.3e-3, 4: 32.4e-3, 8: 71e-3, 16: 162e-3}
+TINY = {1: 12e-6, 2: 12e-6, 4: 13e-6, 8: 15e-6, 16: 18e-6, 32: 26e-6}
+
+
+@pytest.mark.parametrize(("seconds", "best"), [(MOBILENET, 2), (TINY, 32), ({1: 1.0, 2: 2.0}, 1), ({}, 32)])
+def test_a_run_is_as_large_as_answers_most_rows_a_second_and_no_larger(seconds: dict[int, float], best: int) -> None:
+    assert BatchLimits(measured=True).best(seconds).max_rows == best
+
+
+def test_what_an_operator_sets_is_not_measured() -> None:
+    assert BatchLimits(max_rows=20).best(MOBILENET).max_rows == 20
+
+
+def test_every_size_is_warmed_where_there_are_few() -> None:
+    assert BatchLimits(measured=True).best({4: 1.0}).warm_sizes() == (1, 2, 3, 4)
+    assert BatchLimits(measured=True).best(TINY).warm_sizes() == (1, 2, 4, 8, 16, 32)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable
@@ -22,7 +23,9 @@ from PIL import Image
 
 GRAFT = str(Path(sys.executable).with_name("graft"))
 Found = TypeVar("Found")
-ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+ENGINES = tempfile.TemporaryDirectory(prefix="graft-engines-")
+"""What servers find out about models, for the next server with the same ones."""
+ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "GRAFT_ENGINE_CACHE": ENGINES.name}
 PATIENCE_S = 120.0
 """How long to wait for what must happen. These machines are shared; the figure only bounds a failure."""
 

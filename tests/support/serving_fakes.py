@@ -22,8 +22,9 @@ from service.application.models import Models
 from service.application.ports import GoldenPair, Listing
 from service.application.predict import Predictor
 from service.application.reloading import Reloads
-from service.domain.artifact import BaseRef, InputKind, InputSpec, Manifest, ModelKind, Route
+from service.domain.artifact import SAVED_MODEL, BaseRef, InputKind, InputSpec, Manifest, ModelKind, Route
 from service.domain.batches import BatchLimits
+from service.domain.engines import EngineChoice
 from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.heads import AnswerForm, Head
 from service.domain.serving_config import ServingConfig
@@ -35,14 +36,17 @@ Function = Callable[[Tensors], dict[str, Array]]
 
 
 class Gate:
-    """A door that work stands before until a test opens it."""
+    """A door that work stands before until a test opens it, or lets one pass."""
 
     def __init__(self) -> None:
-        self._open, self._arrivals = threading.Event(), threading.Semaphore(0)
+        self._changed, self._arrivals = threading.Condition(), threading.Semaphore(0)
+        self._opened, self._passes = False, 0
 
     def pass_through(self) -> None:
         self._arrivals.release()
-        assert self._open.wait(PATIENCE_S), "nobody opened the gate"
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._opened or self._passes, PATIENCE_S), "nobody opened the gate"
+            self._passes -= not self._opened
 
     async def arrival(self) -> None:
         """Wait until one more stands before it."""
@@ -50,7 +54,14 @@ class Gate:
         assert arrived, "nobody came to the gate"
 
     def open(self) -> None:
-        self._open.set()
+        with self._changed:
+            self._opened = True
+            self._changed.notify_all()
+
+    def let_one_pass(self) -> None:
+        with self._changed:
+            self._passes += 1
+            self._changed.notify()
 
 
 def spec(alias: str, shape: tuple[int | None, ...] | None, dtype: str = "DT_FLOAT") -> TensorSpec:
@@ -96,6 +107,7 @@ class FakeGraph:
 
     def __init__(self, model: FakeModel) -> None:
         self.signatures = model.signatures
+        self.choices = {name: EngineChoice(self.engine, "there is no other") for name in self.signatures}
         self._model, self._lock, self._running = model, threading.Lock(), 0
         self.closed = False
         self.runs: list[tuple[str, int]] = []
@@ -189,6 +201,7 @@ class FakeRepository:
         self.placed: dict[PurePath, dict[int, Listing]] = {}
         """Versions below base paths of their own."""
         self.unreachable = False
+        self._found: dict[str, list[Listing]] = {}
 
     def put(
         self,
@@ -229,7 +242,11 @@ class FakeRepository:
         found: dict[str, list[Listing]] = {}
         for name in sorted(self.versions):
             found.setdefault(name.model, []).append(self.versions[name].listing)
-        return found
+        # As of the real one, what did not change is the same object.
+        same = {name: known for name, known in self._found.items() if known == found.get(name)}
+        if not len(same) == len(found) == len(self._found):
+            self._found = {**found, **same}
+        return self._found
 
     def list_versions(self, model: str, base_path: PurePath, before: Sequence[Listing]) -> Sequence[Listing]:
         if base_path not in self.placed:
@@ -311,11 +328,17 @@ class RecordingObserver:
     ) -> None:
         self.events.append(("batch_ran", graph, signature, rows, requests))
 
+    def run_rows_chosen(self, graph: str, signature: str, rows: int) -> None:
+        self.events.append(("run_rows_chosen", graph, signature))
+
     def runs_stuck(self, graph: str, signature: str, runs: int) -> None:
         self.events.append(("runs_stuck", graph, signature, runs))
 
     def graph_loaded(self, graph: str, seconds: float) -> None:
         self.events.append(("graph_loaded", graph))
+
+    def engines_chosen(self, graph: str, choices: Mapping[str, EngineChoice]) -> None:
+        self.events.append(("engines_chosen", graph, {name: choice.engine for name, choice in choices.items()}))
 
     def graph_freed(self, graph: str) -> None:
         self.events.append(("graph_freed", graph))
@@ -356,7 +379,13 @@ def base_manifest(digest: str, width: int = 3, labels: Sequence[str] = ("a", "b"
 
 
 def head_manifest(
-    digest: str, base_digest: str, labels: Sequence[str], *, cut: str = "embedding", via: str = "features"
+    digest: str,
+    base_digest: str,
+    labels: Sequence[str],
+    *,
+    cut: str = "embedding",
+    via: str = "features",
+    thin: bool = False,
 ) -> Manifest:
     return Manifest(
         kind=ModelKind.HEAD,
@@ -364,7 +393,7 @@ def head_manifest(
         labels=tuple(labels),
         input=InputSpec(InputKind.VECTOR, (3,), "x"),
         digest=digest,
-        files={},
+        files={} if thin else {str(SAVED_MODEL): f"the graph of {digest}"},
         base=BaseRef("base", 1, base_digest),
         cut=cut,
         routes={"serving_default": Route(via, AnswerForm.PREDICT)},

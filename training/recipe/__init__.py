@@ -22,7 +22,7 @@ from training.recipe.bases import (
 )
 from training.recipe.data import AugmentChoice, DatasetChoice, InputChoice, LimitsChoice, SplitChoice
 from training.recipe.heads import FinetuneChoice, HeadChoice, ProbeChoice, Unfreeze
-from training.recipe.judging import EvaluateChoice, GateChoice, OodChoice
+from training.recipe.judging import EvaluateChoice, GateChoice, OodChoice, PublishChoice
 from training.recipe.reading import json_schema, parse_overrides, parse_recipe, read_recipe, with_settings
 from training.recipe.whole import API_VERSION, MODEL_NAME, Overrides, Recipe
 
@@ -52,6 +52,7 @@ __all__ = [
     "OodChoice",
     "Overrides",
     "ProbeChoice",
+    "PublishChoice",
     "Recipe",
     "SavedModelBase",
     "SplitChoice",

@@ -41,3 +41,12 @@ class GateChoice(Strict):
     the margin, and publishes what is not proven as insufficient. Proof is a one-sided 95 % bound on the same test."""
     margin: float = Field(default=0.02, ge=0, le=1)
     """In the headline metric; of an absolute error, a share of the error of always the same answer."""
+
+
+class PublishChoice(Strict):
+    """How a head is published."""
+
+    form: Literal["complete", "thin"] = "complete"
+    """``complete``: a SavedModel that any TensorFlow can load. ``thin``: its numbers alone, some 60 KB, which a server
+    answers by through the base; ``graft export`` makes a complete one of it. Only a linear head on a base as it was
+    published can be thin; anything else is complete."""

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from training.recipe.bases import AnyBase
 from training.recipe.data import AugmentChoice, DatasetChoice, InputChoice, LimitsChoice, SplitChoice, check_sides
 from training.recipe.heads import FinetuneChoice, HeadChoice, ProbeChoice
-from training.recipe.judging import Baseline, CalibrateChoice, EvaluateChoice, GateChoice, OodChoice
+from training.recipe.judging import Baseline, CalibrateChoice, EvaluateChoice, GateChoice, OodChoice, PublishChoice
 from training.recipe.strict import Strict
 from training.seeds import LARGEST_SEED
 
@@ -33,6 +33,7 @@ class Overrides(Strict):
     calibrate: CalibrateChoice = CalibrateChoice()
     ood: OodChoice = OodChoice()
     gate: GateChoice = GateChoice()
+    publish: PublishChoice = PublishChoice()
     limits: LimitsChoice = LimitsChoice()
 
 

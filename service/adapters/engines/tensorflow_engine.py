@@ -8,24 +8,26 @@ from __future__ import annotations
 import ctypes
 import gc
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from service.adapters.engines import saved_model_files
+from service.domain.engines import EngineChoice
 from service.domain.errors import InvalidInput, ModelFailed
-from service.domain.tensors import BFLOAT16, Array, Signature, Tensors, TensorSpec
+from service.domain.tensors import BFLOAT16, Array, Signature, Tensors
 
-_INIT_OP_SIGNATURES = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
-_SERVE = ("serve",)
 _HEADING = "Graph execution error:"
 
 
 class TensorFlowEngine:
     """Loads SavedModels into this process. Thread-safe."""
 
-    def __init__(self, *, tags: Collection[str] = _SERVE, intra_op_threads: int = 0, inter_op_threads: int = 0) -> None:
+    def __init__(
+        self, *, tags: Collection[str] = saved_model_files.SERVE, intra_op_threads: int = 0, inter_op_threads: int = 0
+    ) -> None:
         """``tags`` say which graph of a SavedModel is meant; 0 threads are as many as TensorFlow likes."""
         self._tags, self._threads = sorted(tags), (intra_op_threads, inter_op_threads)
         self._wanted, self._there = threading.Event(), threading.Event()
@@ -35,19 +37,22 @@ class TensorFlowEngine:
 
     def signatures(self, directory: Path) -> Mapping[str, Signature]:
         """Read the signatures from ``saved_model.pb``. Raises: ModelFailed."""
-        self._tensorflow()
-        return _read_signatures(directory, self._tags)
+        return saved_model_files.read(directory, self._tags).signatures
 
     def load(self, directory: Path) -> TensorFlowGraph:
         """Load graph and weights. Raises: ModelFailed."""
         tf = self._tensorflow()
-        signatures = _read_signatures(directory, self._tags)
+        signatures = saved_model_files.read(directory, self._tags).signatures
         try:
             loaded = tf.saved_model.load(str(directory), tags=self._tags)
             functions = {name: loaded.signatures[name] for name in signatures}
         except Exception as error:  # TensorFlow raises anything from OSError to KeyError for broken files
             raise ModelFailed(f"TensorFlow cannot load it: {_gist(error)}") from error
         return TensorFlowGraph(tf, loaded, functions, signatures)
+
+    def has_gpu(self) -> bool:
+        """Whether models run on one. Raises: ModelFailed."""
+        return bool(self._tensorflow().config.list_physical_devices("GPU"))
 
     def _tensorflow(self) -> Any:
         self._wanted.set()
@@ -92,6 +97,7 @@ class TensorFlowGraph:
 
     def __init__(self, tf: Any, loaded: Any, functions: Mapping[str, Any], signatures: Mapping[str, Signature]) -> None:
         self.signatures = signatures
+        self.choices = {name: EngineChoice(self.engine, "it runs everything") for name in signatures}
         # The functions hold their variables weakly: ``loaded`` is what keeps them.
         self._tf, self._loaded, self._functions = tf, loaded, dict(functions)
 
@@ -120,62 +126,16 @@ class TensorFlowGraph:
         array = np.asarray(value)
         return array.view(BFLOAT16) if array.dtype == self._tf.bfloat16.as_numpy_dtype else array
 
+    def function(self, signature: str) -> Any:
+        """The signature as TensorFlow has it."""
+        return self._functions[signature]
+
     def close(self) -> None:
         """Free it, and give the memory back to the system: freed arenas would else look like a leak at each swap."""
         self._loaded = None
         self._functions.clear()
         gc.collect()
         _trim_heap()
-
-
-def _read_signatures(directory: Path, wanted: Sequence[str]) -> Mapping[str, Signature]:
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.framework import types_pb2
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    file = directory / "saved_model.pb"
-    try:
-        proto = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    except (OSError, DecodeError) as error:
-        raise ModelFailed(f"saved_model.pb cannot be read: {error}") from error
-    graphs = [graph for graph in proto.meta_graphs if sorted(set(graph.meta_info_def.tags)) == wanted]
-    if not graphs:
-        tags = [sorted(graph.meta_info_def.tags) for graph in proto.meta_graphs]
-        said = " and ".join(map(repr, wanted))
-        raise ModelFailed(f"saved_model.pb has no graph tagged {said} alone; its graphs have the tags {tags}")
-
-    def specs(infos: Mapping[str, Any]) -> dict[str, TensorSpec]:
-        return {
-            alias: TensorSpec(alias, _type_name(types_pb2.DataType, info.dtype), _shape(info.tensor_shape), info.name)
-            for alias, info in sorted(infos.items())
-        }
-
-    return {
-        name: Signature(
-            specs(definition.inputs),
-            specs(definition.outputs),
-            definition.method_name,
-            {alias: _ndarray(proto) for alias, proto in definition.defaults.items() if alias in definition.inputs},
-        )
-        for name, definition in sorted(graphs[0].signature_def.items())
-        if name not in _INIT_OP_SIGNATURES
-    }
-
-
-def _ndarray(proto: Any) -> Array:
-    from tensorflow.python.framework.tensor_util import MakeNdarray
-
-    return MakeNdarray(proto)
-
-
-def _type_name(types: Any, number: int) -> str:
-    return str(types.Name(number)) if number in types.values() else str(number)
-
-
-def _shape(proto: Any) -> tuple[int | None, ...] | None:
-    if proto.unknown_rank:
-        return None
-    return tuple(None if dim.size < 0 else int(dim.size) for dim in proto.dim)
 
 
 def _gist(error: BaseException) -> str:

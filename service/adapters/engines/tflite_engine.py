@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from service.domain.artifact import TFLITE_MODEL
+from service.domain.engines import EngineChoice
 from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.tensors import DEFAULT_SIGNATURE, Array, Signature, Tensors, TensorSpec, type_name
 
@@ -50,6 +51,7 @@ class TfLiteGraph:
         first = _interpreter(content)
         self._idle = [first]
         self.signatures = _signatures(first)
+        self.choices = {name: EngineChoice(self.engine, "it is a TensorFlow Lite model") for name in self.signatures}
 
     def run(self, signature: str, inputs: Tensors) -> dict[str, Array]:
         """Run one signature. Raises: InvalidInput, ModelFailed."""

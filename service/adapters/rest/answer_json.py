@@ -18,6 +18,8 @@ from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.tensors import BFLOAT16, Array, Tensors
 
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
+_PIECE = 256 * 1024
+"""Bytes of an array that are written without a pause: a millisecond or two."""
 
 
 def encode(outputs: Tensors, in_rows: bool) -> bytes:
@@ -27,14 +29,27 @@ def encode(outputs: Tensors, in_rows: bool) -> bytes:
         InvalidInput: rows were asked for but the outputs are not rows.
         ModelFailed: an output cannot be said in JSON.
     """
+    return _dumped({"predictions" if in_rows else "outputs": _said(outputs, in_rows)})
+
+
+def _said(outputs: Tensors, in_rows: bool) -> Any:
     if not outputs:
         raise InvalidInput("Cannot convert empty tensor map to JSON")
     if in_rows:
-        body: dict[str, Any] = {"predictions": _rows(outputs)}
-    else:
-        values = {alias: _sayable(alias, array) for alias, array in outputs.items()}
-        body = {"outputs": next(iter(values.values())) if len(values) == 1 else values}
-    return _dumped(body)
+        return _rows(outputs)
+    values = {alias: _sayable(alias, array) for alias, array in outputs.items()}
+    return next(iter(values.values())) if len(values) == 1 else values
+
+
+def encode_many(answers: Mapping[str, Tensors], in_rows: bool) -> bytes:
+    """The body of an answer by several heads: of each what ``encode`` would say, under its name. Raises: as that."""
+    said = {name: _said(outputs, in_rows) for name, outputs in answers.items()}
+    return _dumped({"predictions" if in_rows else "outputs": said})
+
+
+def weight(outputs: Tensors) -> int:
+    """About how many bytes it is to say these tensors: what ``encode`` takes is in proportion to it."""
+    return sum([array.nbytes for array in outputs.values()])
 
 
 def results(values: Sequence[Any]) -> bytes:
@@ -63,7 +78,8 @@ def _rows(outputs: Tensors) -> Any:
         if array.shape[0] != first:
             raise InvalidInput(f"Tensor name: {alias} has inconsistent batch size: {array.shape[0]} expecting: {first}")
     if len(outputs) == 1:
-        return next(_sayable(alias, array) for alias, array in outputs.items())
+        ((alias, array),) = outputs.items()
+        return _sayable(alias, array)
     columns = [_sayable_rows(alias, array) for alias, array in outputs.items()]
     return [dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True)]
 
@@ -90,7 +106,23 @@ def _sayable(alias: str, array: Array) -> Any:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         return orjson.Fragment(b"".join(_said_words(np.asarray(array))))
     # Without a dimension it is no array to orjson, and would get one from numpy.
-    return np.ascontiguousarray(array) if array.ndim else array[()]
+    if not array.ndim:
+        return array[()]
+    if array.nbytes > _PIECE:
+        return orjson.Fragment(_in_pieces(np.ascontiguousarray(array)))
+    return np.ascontiguousarray(array)
+
+
+def _in_pieces(array: Array) -> bytes:
+    """A large array's text, written some of it at a time: who writes it on a thread lets others go on in between."""
+    if array.nbytes <= _PIECE or array.ndim == 0:
+        return orjson.dumps(array, option=_NUMPY)
+    a_row = array.nbytes // len(array)
+    if a_row > _PIECE:
+        return b"[" + b",".join(map(_in_pieces, array)) + b"]"
+    step = max(1, _PIECE // a_row)
+    pieces = (orjson.dumps(array[at : at + step], option=_NUMPY)[1:-1] for at in range(0, len(array), step))
+    return b"[" + b",".join(pieces) + b"]"
 
 
 def _said_words(array: Array) -> Iterator[bytes]:

@@ -6,13 +6,15 @@ of other origins are let in where the operator says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
 from service.adapters.rest import errors
 from service.adapters.rest.asgi import Headers, Receive, Scope, Send, header
+from service.adapters.rest.direct import Work
 from service.adapters.rest.tfserving import TfServingDoor
 
 _CORS: Headers = (
@@ -44,12 +46,15 @@ class RestApplication:
 
     def __init__(self, door: TfServingDoor, api: FastAPI, draining: Callable[[], bool], *, cors: bool = False) -> None:
         """``cors`` puts TF Serving's CORS headers on every answer below ``/v1/``, errors too."""
-        self._door, self._api, self._draining, self._cors = door, api, draining, cors
+        self._door, self._api, self.draining, self._cors = door, api, draining, cors
+
+    def direct(self, target: bytes) -> Work | None:
+        """What answers a POST to this target without ASGI; nothing while an answer says more than what was asked."""
+        return None if self._cors or self.draining() else self._door.direct(target)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a request where it belongs."""
-        if self._draining():
-            send = _with_headers(send, _CLOSE)
+        send = self._asking_to_close(send)
         if scope["type"] != "http":
             await self._api(scope, receive, send)
             return
@@ -63,6 +68,16 @@ class RestApplication:
             await self._door(scope, receive, send)
         else:
             await self._api(scope, receive, send)
+
+    def _asking_to_close(self, send: Send) -> Send:
+        """Draining may begin while a request is answered: what counts is when its answer is sent."""
+
+        async def asking(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start" and self.draining():
+                message["headers"] = [*message.get("headers", ()), *_CLOSE]
+            await send(message)
+
+        return asking
 
 
 def _below_v1(path: str) -> bool:

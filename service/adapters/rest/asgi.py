@@ -13,4 +13,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 def header(scope: Scope, name: bytes) -> str:
     """All that a request says under this name, which is in small letters; empty when it says nothing."""
-    return b",".join(value for known, value in scope["headers"] if known == name).decode("latin-1")
+    return field(scope["headers"], name)
+
+
+def field(headers: Headers, name: bytes) -> str:
+    """The same of headers alone."""
+    return b",".join([value for known, value in headers if known == name]).decode("latin-1")

@@ -7,6 +7,7 @@ with a code for machines, a sentence for people, and details.
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from service.domain import errors
-from service.domain.errors import ServiceError, kind_of
+from service.domain.errors import ServiceError, kind_of, retry_after_s
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +71,8 @@ def status_of(error: ServiceError) -> int:
 
 def headers_of(error: ServiceError) -> dict[str, str]:
     """Headers that help the caller: when to try again, where there is a when."""
-    if isinstance(error, errors.Overloaded):
-        return {"retry-after": str(max(1, round(error.retry_after_s)))}
-    return {"retry-after": "1"} if isinstance(error, errors.NotReady) else {}
+    seconds = retry_after_s(error)
+    return {} if seconds is None else {"retry-after": str(max(1, math.ceil(seconds)))}
 
 
 def envelope(code: str, message: str, **extra: Any) -> dict[str, Any]:

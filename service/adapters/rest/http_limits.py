@@ -18,6 +18,8 @@ import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from service.adapters.rest.direct import Direct, Exchange, Work, is_small
+
 log = logging.getLogger(__name__)
 
 _BYTES_A_SECOND = 16 * 1024
@@ -39,14 +41,19 @@ class HttpLimits:
 
 
 class LimitedHttp(HttpToolsProtocol):
-    """One connection. uvicorn makes one for each; ``protocol`` below binds the limits."""
+    """One connection. uvicorn makes one for each; ``protocol`` below binds the limits and what is answered directly."""
 
-    def __init__(self, limits: HttpLimits, *given: Any, **more: Any) -> None:
+    def __init__(
+        self, limits: HttpLimits, direct: Direct, draining: Callable[[], bool], *given: Any, **more: Any
+    ) -> None:
         super().__init__(*given, **more)
-        self._limits = limits
+        self._limits, self._direct, self._draining = limits, direct, draining
+        self._exchange: Exchange | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
         """When what is being waited for has to be there; None while nothing is."""
+        self._pausing = False
+        """Whether it is the next request, which need not come."""
         self._in_request = self._in_body = False
         """Whether part of a request is there that is not whole, and whether its head is."""
         self._head_bytes = self._fields = 0
@@ -69,7 +76,10 @@ class LimitedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()
+        if self._exchange is not None and not self._exchange.response_complete:
+            # uvicorn has told the last request of those that came one behind the other, and only that.
+            self._exchange.disconnected = True
+            self._exchange.set()
         self._due = None
         if self._timer is not None:
             self._timer.cancel()
@@ -80,15 +90,13 @@ class LimitedHttp(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._silent_bytes += len(data)
-        self._unset_keepalive_if_required()
         self._parse(data)
         if self.parser is None or self.transport.is_closing():
             return
         if self._silent_bytes > self._limits.most_head_bytes:
             self._refuse(431, self._too_large())
-        elif self._due is None and not self._in_body and self._idle():
-            # Blank lines, or the first bytes of a head: uvicorn has stopped its clock for them.
-            self._wait(self._limits.read_s)
+        elif self._pausing:
+            self._wait(self._limits.read_s)  # blank lines, which are no reason to wait for longer
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser, which stops at a request that asks for another protocol. There is none here, and such a
@@ -118,7 +126,8 @@ class LimitedHttp(HttpToolsProtocol):
         """A head begins."""
         if self._again:
             return
-        super().on_message_begin()
+        # All that uvicorn makes of it besides is made when the head is there, where it is needed.
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._in_request = True
         self._head_bytes = self._fields = self._silent_bytes = 0
         self._wait(self._limits.read_s)
@@ -146,7 +155,24 @@ class LimitedHttp(HttpToolsProtocol):
         self._silent_bytes = 0
         self._in_body = True
         self._wait(self._limits.read_s)
+        work = self._answered_directly()
+        if work is not None:
+            self.cycle = self._exchange = Exchange(  # type: ignore[assignment]
+                self, work, self.headers, self.parser.should_keep_alive(), self._draining
+            )
+            return
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.headers += headers
+        self.url, self.expect_100_continue = url, expects
         super().on_headers_complete()
+
+    def _answered_directly(self) -> Work | None:
+        """What answers the request whose head is there, where ASGI need not be asked."""
+        parser = self.parser
+        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or not is_small(self.headers):
+            return None
+        return self._direct(self.url) if self._idle() else None
 
     def on_body(self, body: bytes) -> None:
         """Part of the body."""
@@ -169,20 +195,19 @@ class LimitedHttp(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The answer is written, though perhaps not sent."""
-        super().on_response_complete()
+        self.server_state.total_requests += 1
         self._watch_unsent()
-        if self._in_body and not self.pipeline:
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._in_body:
             # Nobody wants the rest of the body. It is passed over for a while: a client that sends all before it reads
             # would not see the answer if the connection closed in its face.
-            self._unset_keepalive_if_required()
             self._wait(self._limits.read_s)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Too long between two requests; not counting the time in which an answer is still being read."""
-        if self._unsent():
+        elif not self._in_request:
             self._pause_begins()
-        else:
-            super().timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP, or more of it than may be."""
@@ -205,8 +230,8 @@ class LimitedHttp(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _pause_begins(self) -> None:
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._wait(self._limits.keep_alive_s)
+        self._pausing = True
 
     def _unsent(self) -> int:
         return self.transport.get_write_buffer_size()
@@ -216,15 +241,18 @@ class LimitedHttp(HttpToolsProtocol):
         there long before, and the timer is only moved when it rings.
         """
         self._due = self.loop.time() + seconds
-        if self._timer is None:
+        self._pausing = False
+        if self._timer is None or self._timer.when() > self._due:
+            if self._timer is not None:
+                self._timer.cancel()
             self._timer = self.loop.call_later(seconds, self._ring)
 
     def _ring(self) -> None:
         self._timer = None
         if self._due is None or self.transport.is_closing():
             return
-        if self.flow.read_paused:
-            self._due = max(self._due, self.loop.time() + 1.0)  # it is us who do not read
+        if self.flow.read_paused or (self._pausing and self._unsent()):
+            self._due = max(self._due, self.loop.time() + 1.0)  # it is us who do not read, or it who still does
         left = self._due - self.loop.time()
         if left > 0:
             self._timer = self.loop.call_later(left, self._ring)
@@ -263,6 +291,6 @@ class LimitedHttp(HttpToolsProtocol):
         self._watch_unsent()
 
 
-def protocol(limits: HttpLimits) -> Callable[..., LimitedHttp]:
+def protocol(limits: HttpLimits, direct: Direct, draining: Callable[[], bool]) -> Callable[..., LimitedHttp]:
     """What uvicorn makes its connections with."""
-    return partial(LimitedHttp, limits)
+    return partial(LimitedHttp, limits, direct, draining)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Response
@@ -10,9 +13,27 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, Field
 
 from service.application.lifecycle import VersionStatus
-from service.application.models import Models
+from service.application.registry import Registry
 from service.domain.artifact import ModelKind
 from service.domain.versions import Readiness
+
+_AT_ONCE = 8
+"""So many models are written down before others have their turn: there may be thousands."""
+
+
+class EngineAnswer(BaseModel):
+    """What runs one signature."""
+
+    engine: str
+    precision: str
+    reason: str = Field(description="Why it is this one.")
+    difference: float | None = Field(
+        description="The largest difference from TensorFlow's answers that was seen, as a share of their spread; null "
+        "where TensorFlow itself answers."
+    )
+    agreement: float | None = Field(
+        description="The share of rows whose largest output is the same as TensorFlow's, where that can be said."
+    )
 
 
 class VersionAnswer(BaseModel):
@@ -21,6 +42,9 @@ class VersionAnswer(BaseModel):
     version: int
     state: str
     engine: str | None = Field(description="What runs it; null while it is not live.")
+    engines: dict[str, EngineAnswer] = Field(
+        description="What runs each signature, and why. Empty for a head, which its base's graph answers for."
+    )
     graph: str | None = Field(description="The loaded graph behind it. Heads of one base name the same one.")
     error: str | None = Field(description="Why it does not answer, or what is wrong with its files as they are now.")
 
@@ -45,16 +69,21 @@ class ModelsAnswer(BaseModel):
 
 
 def operations_router(
-    models: Models, readiness: Callable[[], Readiness], metrics: Callable[[], tuple[bytes, str]]
+    models: Registry, readiness: Callable[[], Readiness], metrics: Callable[[], Awaitable[tuple[bytes, str]]]
 ) -> APIRouter:
     """Routes for operators; ``metrics`` gives the page and its content type."""
     router = APIRouter(tags=["operations"])
 
-    @router.get("/v1/models", summary="Every model served, with its versions")
-    async def list_models() -> ModelsAnswer:
-        return ModelsAnswer(
-            models=[_model(models, name) for name in models.names()], config_problem=models.config_problem
-        )
+    @router.get("/v1/models", summary="Every model served, with its versions", response_model=ModelsAnswer)
+    async def list_models() -> Response:
+        listed: list[str] = []
+        for number, name in enumerate(models.names()):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+            listed.append(_model(models, name).model_dump_json())
+        problem = json.dumps(models.config_problem)
+        body = f'{{"models":[{",".join(listed)}],"config_problem":{problem}}}'
+        return Response(body, media_type="application/json")
 
     @router.get("/healthz", summary="The process is alive", response_class=PlainTextResponse)
     async def healthz() -> str:
@@ -67,13 +96,13 @@ def operations_router(
 
     @router.get("/metrics", summary="Prometheus metrics")
     async def metrics_page() -> Response:
-        page, content_type = metrics()
+        page, content_type = await metrics()
         return Response(page, headers={"content-type": content_type})
 
     return router
 
 
-def _model(models: Models, name: str) -> ModelAnswer:
+def _model(models: Registry, name: str) -> ModelAnswer:
     statuses = models.status(name)
     manifest = next((one.listing.manifest for one in statuses if one.listing and one.listing.manifest), None)
     base = manifest.base if manifest is not None and manifest.kind is ModelKind.HEAD else None
@@ -84,15 +113,16 @@ def _model(models: Models, name: str) -> ModelAnswer:
         base=f"{base.model}@{base.version}" if base is not None else None,
         classes=list(manifest.labels) if manifest is not None else [],
         warnings=list(models.warnings(name)),
-        versions=[_version(one) for one in statuses],
+        versions=[_version(one, base is not None) for one in statuses],
     )
 
 
-def _version(status: VersionStatus) -> VersionAnswer:
+def _version(status: VersionStatus, head: bool) -> VersionAnswer:
     return VersionAnswer(
         version=status.version,
         state=str(status.state),
         engine=status.engine,
+        engines={} if head else {name: EngineAnswer(**asdict(one)) for name, one in status.engines.items()},
         graph=status.graph,
         error=status.error or status.warning,
     )

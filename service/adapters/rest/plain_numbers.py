@@ -65,6 +65,7 @@ class NumberRequest:
     """A request that was read this way. Its JSON is known to be sound before its signature is."""
 
     signature_name: str
+    heads: tuple[str, ...]
     in_rows: bool
     _tensors: dict[str | None, _Numbers]
     _parser: Any = None
@@ -117,7 +118,7 @@ def read(body: bytes) -> NumberRequest | None:
             return None
         tensors[alias] = _Numbers(value, shape)
     spare = parser if len(document) <= _LARGEST_KEPT else None
-    return NumberRequest(envelope.signature_name, envelope.in_rows, tensors, spare)
+    return NumberRequest(envelope.signature_name, envelope.heads, envelope.in_rows, tensors, spare)
 
 
 def _parser() -> Any:

@@ -23,6 +23,7 @@ class Envelope:
     """
 
     signature_name: str = ""
+    heads: tuple[str, ...] = ()
     in_rows: bool = False
     named_rows: bool = False
     pieces: dict[str | None, list[memoryview]] = field(default_factory=dict)
@@ -84,6 +85,8 @@ def split(body: bytes) -> Envelope | None:
         key = parts.text(at)
         if key == b"signature_name" and not envelope.signature_name:
             end = _signature_name(envelope, parts, at)
+        elif key == b"heads" and not envelope.heads:
+            end = _heads(envelope, parts, at)
         elif key in (b"instances", b"inputs") and not envelope.pieces:
             envelope.in_rows = key == b"instances"
             end = _values(envelope, parts, at + 1)
@@ -107,6 +110,20 @@ def _signature_name(envelope: Envelope, parts: _Parts, at: int) -> tuple[int, bo
         return None
     envelope.signature_name = name
     return at + 4, after == b","
+
+
+def _heads(envelope: Envelope, parts: _Parts, at: int) -> tuple[int, bool] | None:
+    """Read ``"heads": ["name", ...]``: where the next key is, and whether there is one."""
+    names: list[str] = []
+    before = b":["
+    while at + 3 < len(parts) and parts.frame(at + 1) == before:
+        names.append(_name(parts.text(at + 2)))
+        at, before = at + 2, b","
+    closing = parts.frame(at + 1)
+    if not names or not all(names) or closing not in (b"],", b"]}"):
+        return None
+    envelope.heads = tuple(names)
+    return at + 2, closing == b"],"
 
 
 def _values(envelope: Envelope, parts: _Parts, at: int) -> tuple[int, bool] | None:

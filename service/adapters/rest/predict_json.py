@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from service.adapters.rest import plain_numbers, tensor_json
 from service.adapters.rest.plain_numbers import NumberRequest
+from service.domain.errors import InvalidInput
 from service.domain.tensors import Array, Signature
 
 _WORTH_TRYING = 2048
@@ -19,6 +20,8 @@ class PredictRequest:
     """A predict request whose JSON is sound and whose tensors wait for their signature."""
 
     signature_name: str
+    heads: Sequence[str]
+    """Whom it asks, by name, instead of the model itself; none, as a rule."""
     _body: bytes
     _numbers: NumberRequest | None = None
     _root: Mapping[str, Any] | None = None
@@ -46,6 +49,26 @@ def read(body: bytes) -> PredictRequest:
     """
     numbers = plain_numbers.read(body) if len(body) >= _WORTH_TRYING else None
     if numbers is not None:
-        return PredictRequest(numbers.signature_name, body, _numbers=numbers)
+        return PredictRequest(numbers.signature_name, unique(numbers.heads), body, _numbers=numbers)
     root = tensor_json.parse(body)
-    return PredictRequest(tensor_json.signature_name(root), body, _root=root)
+    return PredictRequest(tensor_json.signature_name(root), heads(root), body, _root=root)
+
+
+def heads(root: Mapping[str, Any]) -> Sequence[str]:
+    """The heads that a request is for. Raises: InvalidInput."""
+    if "heads" not in root:
+        return ()
+    names = root["heads"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise InvalidInput(
+            "'heads' must be a list of names, at least one, each a head's or a head's and a version's: name@3"
+        )
+    return unique(names)
+
+
+def unique(names: Sequence[str]) -> Sequence[str]:
+    """Names of which none is there twice. Raises: InvalidInput."""
+    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    if twice is not None:
+        raise InvalidInput(f"'heads' names {twice!r} twice")
+    return names

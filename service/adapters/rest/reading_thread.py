@@ -19,6 +19,11 @@ _LARGE = 256 * 1024
 """Bytes that take a millisecond or two to read: less is not worth the way to a thread and back."""
 
 
+def is_quick(size: int) -> bool:
+    """Whether work on so many bytes takes no longer than the way to a thread and back."""
+    return size < _LARGE
+
+
 class ReadingThread:
     """Where large requests are read."""
 
@@ -27,6 +32,6 @@ class ReadingThread:
 
     async def run(self, size: int, work: Callable[[*Given], Result], *given: *Given) -> Result:
         """Do work on so many bytes: at once when they are few, else on the thread when it is its turn."""
-        if size < _LARGE:
+        if is_quick(size):
             return work(*given)
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)

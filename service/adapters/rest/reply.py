@@ -1,31 +1,46 @@
-"""Sending an answer: JSON, with gzip around it when the client takes that and it is worth the work."""
+"""An answer in JSON, with gzip around it when the client takes that and it is worth the work."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Mapping
+from dataclasses import dataclass
 
-from service.adapters.rest.asgi import Scope, Send, header
+from service.adapters.rest.asgi import Headers, Send, field
 
 _FROM_BYTES = 1024
 _OFF_THE_LOOP_FROM = 1 << 17
 """Compressing this many bytes takes a millisecond or more, which others on the loop would feel."""
 _LEVEL = 1
+_JSON = (b"content-type", b"application/json")
 
 
-async def send_json(scope: Scope, send: Send, status: int, body: bytes, headers: Mapping[str, str], zip: bool) -> None:
-    """Send a whole answer; ``zip`` allows gzip, the client's ``Accept-Encoding`` asks for it."""
-    pairs = [(b"content-type", b"application/json")]
-    pairs += [(name.encode(), value.encode()) for name, value in headers.items()]
-    if zip and len(body) > _FROM_BYTES:
-        pairs.append((b"vary", b"accept-encoding"))
-        if takes_gzip(header(scope, b"accept-encoding")):
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer. ``headers`` tell all about the body but its length."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    async def send(self, send: Send) -> None:
+        """Send it as ASGI has it."""
+        headers = [*self.headers, (b"content-length", b"%d" % len(self.body))]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+async def reply(status: int, body: bytes, said: Headers, asked: Headers | None) -> Reply:
+    """Make an answer that says so much beside its body. ``asked`` are the headers of the request, of which one may ask
+    for gzip; None forbids it.
+    """
+    headers = [_JSON, *said]
+    if asked is not None and len(body) > _FROM_BYTES:
+        headers.append((b"vary", b"accept-encoding"))
+        if takes_gzip(field(asked, b"accept-encoding")):
             body = await _zipped(body)
-            pairs.append((b"content-encoding", b"gzip"))
-    pairs.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": body})
+            headers.append((b"content-encoding", b"gzip"))
+    return Reply(status, headers, body)
 
 
 def takes_gzip(accepted: str) -> bool:

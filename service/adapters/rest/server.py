@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
-from typing import Any
 
 import uvicorn
 
+from service.adapters.rest.app import RestApplication
 from service.adapters.rest.http_limits import HttpLimits, protocol
 
 
@@ -23,8 +23,10 @@ class _Embedded(uvicorn.Server):
 class HttpServer:
     """Serves one ASGI application."""
 
-    def __init__(self, app: Any, host: str, port: int, grace_s: float, limits: HttpLimits) -> None:
-        """Bind the address; port 0 takes a free one.
+    def __init__(
+        self, app: RestApplication, host: str, port: int, grace_s: float, limits: HttpLimits, *, shared: bool = False
+    ) -> None:
+        """Bind the address; port 0 takes a free one. ``shared``: other workers bind it, too.
 
         Raises:
             OSError: the address is taken.
@@ -33,6 +35,8 @@ class HttpServer:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             self._socket.bind((host, port))
         except OSError as error:
@@ -42,13 +46,12 @@ class HttpServer:
         config = uvicorn.Config(
             app,
             # A maker of connections is all that uvicorn asks for, though it calls it a class.
-            http=protocol(limits),  # type: ignore[arg-type]
+            http=protocol(limits, app.direct, app.draining),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=limits.keep_alive_s,  # type: ignore[arg-type]
             timeout_graceful_shutdown=max(1, round(grace_s)),
         )
         self._server = _Embedded(config)

@@ -213,7 +213,7 @@ def _tensor(value: Any, spec: TensorSpec) -> Array | None:
     flattened = _flattened(value)
     if flattened is None:
         return None
-    shape, items = flattened
+    shape, items, types = flattened
     if dtype.kind == "O":
         strings = [_string(item) for item in items]
         if None in strings:
@@ -222,7 +222,7 @@ def _tensor(value: Any, spec: TensorSpec) -> Array | None:
         array[:] = strings
         return array.reshape(shape)
     # Asked before numpy sees them: to it one long string among numbers is a reason to make all of them as long.
-    if not set(map(type, items)) <= _SAID_TYPES[dtype.kind]:
+    if not types <= _SAID_TYPES[dtype.kind]:
         return None
     try:
         with np.errstate(over="ignore"):
@@ -231,21 +231,23 @@ def _tensor(value: Any, spec: TensorSpec) -> Array | None:
         return None
 
 
-def _flattened(value: Any) -> tuple[list[int], list[Any]] | None:
-    """The shape of nested lists and what they hold, in order; None when they are no tensor."""
+def _flattened(value: Any) -> tuple[list[int], list[Any], set[type]] | None:
+    """The shape of nested lists, what they hold in order, and the types of that; None when they are no tensor."""
     shape: list[int] = []
     items = value if isinstance(value, list) else [value]
     if isinstance(value, list):
         shape.append(len(items))
-    while items and type(items[0]) is list:
-        if len(shape) == _MOST_DIMENSIONS or set(map(type, items)) != {list}:
+    types = set(map(type, items))
+    while list in types:
+        if len(shape) == _MOST_DIMENSIONS or len(types) > 1:
             return None
         sizes = set(map(len, items))
         if len(sizes) > 1:
             return None
         shape.append(sizes.pop())
-        items = list(chain.from_iterable(items))
-    return None if list in set(map(type, items)) else (shape, items)
+        items = items[0] if len(items) == 1 else list(chain.from_iterable(items))
+        types = set(map(type, items))
+    return shape, items, types
 
 
 def _string(value: Any) -> bytes | None:

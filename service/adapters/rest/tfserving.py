@@ -8,11 +8,10 @@ same routes, bodies and codes; ``docs/compatibility.md`` has the deliberate diff
 from __future__ import annotations
 
 import logging
-import re
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from urllib.parse import unquote
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
 
 import orjson
 
@@ -21,30 +20,31 @@ from service.adapters.rest import (
     example_json,
     model_answers,
     predict_json,
-    reply,
     request_body,
+    routes,
     tensor_json,
 )
-from service.adapters.rest.asgi import Receive, Scope, Send, header
+from service.adapters.rest.asgi import Headers, Receive, Scope, Send, field
 from service.adapters.rest.departure import WhileConnected
+from service.adapters.rest.direct import Work
 from service.adapters.rest.errors import headers_of, status_of
+from service.adapters.rest.predict_json import PredictRequest
 from service.adapters.rest.reading_thread import ReadingThread
-from service.application.models import Models
-from service.application.predict import Call, Predictor
+from service.adapters.rest.reply import Reply, reply
+from service.application.many_heads import head_reference
+from service.application.predict import Predictor
+from service.application.registry import Registry
 from service.domain import inference
 from service.domain.errors import InvalidInput, ModelNotFound, ServiceError, SignatureNotFound
-from service.domain.tensors import Array
-from service.domain.versions import ModelRef
+from service.domain.tensors import DEFAULT_SIGNATURE, Array
+from service.domain.versions import ModelRef, VersionId
 
 log = logging.getLogger(__name__)
 
-_WHICH = r"(?i:/v1/models/)(?P<model>[^/:]+)(?:(?i:/versions/)(?P<version>\d+)|(?i:/labels/)(?P<label>[^/:]+))?"
-_INFERENCE = re.compile(rf"{_WHICH}:(?P<verb>predict|classify|regress)", re.ASCII)
-_STATUS = re.compile(_WHICH, re.ASCII)
-_METADATA = re.compile(rf"{_WHICH}(?i:/metadata)", re.ASCII)
-_MAX_VERSION = 2**63 - 1
-_MOST_DIGITS = 1000
-"""More than any number needs, leading zeros and all, and fewer than Python refuses to read."""
+Said = list[tuple[bytes, bytes]]
+"""Headers of an answer that come together while it is made."""
+_MOST_ADDRESSES, _LONGEST_ADDRESS = 16_384, 256
+"""Remembered as read, some megabytes of them; the next one makes all be forgotten. Anyone can invent an address."""
 
 
 class TfServingDoor:
@@ -53,7 +53,7 @@ class TfServingDoor:
     def __init__(
         self,
         predictor: Predictor,
-        models: Models,
+        models: Registry,
         *,
         timeout_s: float,
         max_body_bytes: int,
@@ -65,6 +65,7 @@ class TfServingDoor:
         """
         self._predictor, self._models = predictor, models
         self._room, self._reading = request_body.Room(max_bodies_bytes), ReadingThread()
+        self._directly: dict[bytes, Work | None] = {}
         self._timeout_s, self._max_body_bytes, self._gzip_answers = timeout_s, max_body_bytes, gzip_answers
 
     @staticmethod
@@ -77,65 +78,120 @@ class TfServingDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; nothing is sent to a client that has left."""
-        headers: dict[str, str] = {}
+        said: Said = []
         connected = WhileConnected(receive)
+        # raw_path, because a name may hold an encoded slash or colon, which must not be taken for syntax.
+        target = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+        work = self._answer(scope, target.partition("?")[0], receive, said, connected)
+        answer = await self._replied(work, scope["method"], target, scope["headers"], said)
+        if not connected.left:
+            await answer.send(send)
+
+    def direct(self, target: bytes) -> Work | None:
+        """What answers a POST to this target, if it is one that is worth to be answered without ASGI: an inference."""
         try:
-            status, body = 200, await self._answer(scope, receive, headers, connected)
+            return self._directly[target]
+        except KeyError:
+            work = self._work(target)
+        if len(target) <= _LONGEST_ADDRESS:
+            if len(self._directly) >= _MOST_ADDRESSES:
+                self._directly.clear()
+            self._directly[target] = work
+        return work
+
+    def _work(self, target: bytes) -> Work | None:
+        path = target.decode("latin-1").partition("?")[0]
+        try:
+            asked = routes.inference(path)
+        except ServiceError:
+            return None
+        return partial(self._answer_small, *asked) if asked is not None else None
+
+    def _answer_small(self, ref: ModelRef, verb: str, headers: Headers, body: bytes) -> Coroutine[Any, Any, Reply]:
+        said: Said = []
+        return self._replied(self._infer(ref, verb, body, said), verb, ref.model, headers, said)
+
+    async def _replied(
+        self, work: Coroutine[Any, Any, bytes], method: str, target: str, asked: Headers, said: Said
+    ) -> Reply:
+        """What there is to answer, whatever becomes of the work; ``method`` and ``target`` are for the log."""
+        try:
+            status, body = 200, await work
         except ServiceError as error:
             status, body = status_of(error), _error(str(error))
-            headers |= headers_of(error)
-            if header(scope, b"expect"):
+            said += [(name.encode(), value.encode()) for name, value in headers_of(error).items()]
+            if field(asked, b"expect"):
                 # Whether the body that was announced still comes is for the client to decide, and not to be known here.
-                headers["connection"] = "close"
+                said.append((b"connection", b"close"))
         except Exception:
             request_id = uuid.uuid4().hex
-            log.exception("unexpected error, request %s %s %s", request_id, scope["method"], scope["path"])
+            log.exception("unexpected error, request %s %s %s", request_id, method, target)
             status, body = 500, _error(f"internal error, request id {request_id}")
-        if not connected.left:
-            await reply.send_json(scope, send, status, body, headers, self._gzip_answers)
+        return await reply(status, body, said, asked if self._gzip_answers else None)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, headers: dict[str, str], connected: WhileConnected
-    ) -> bytes:
-        # raw_path, because a name may hold an encoded slash or colon, which must not be taken for syntax.
-        raw = scope.get("raw_path") or scope["path"].encode()
-        path, method = raw.decode("latin-1").partition("?")[0], scope["method"]
-        if method == "POST" and (match := _INFERENCE.fullmatch(path)):
-            ref, verb = _reference(match), match["verb"]
+    async def _answer(self, scope: Scope, path: str, receive: Receive, said: Said, connected: WhileConnected) -> bytes:
+        method = scope["method"]
+        if method == "POST" and (asked := routes.inference(path)):
+            ref, verb = asked
             with self._room.share() as take:
                 body = await request_body.read(
                     scope, receive, self._max_body_bytes, take, lambda: self._look_up(ref, verb), self._reading
                 )
                 with connected:
-                    if verb == "predict":
-                        return await self._predict(ref, body, headers)
-                    return await self._infer(ref, verb, body, headers)
+                    return await self._infer(ref, verb, body, said)
             return b""
-        if method == "GET" and (match := _STATUS.fullmatch(path)):
-            return self._status(_reference(match))
-        if method == "GET" and (match := _METADATA.fullmatch(path)):
-            return self._metadata(_reference(match))
+        if method == "GET" and (whose := routes.status(path)):
+            return self._status(whose)
+        if method == "GET" and (whose := routes.metadata(path)):
+            return self._metadata(whose)
         raise InvalidInput(f"Malformed request: {method} {path}")
 
     def _look_up(self, ref: ModelRef, verb: str) -> None:
-        """Refuse what no version could answer, and have it counted. Raises: ModelNotFound, UnknownLabel, NotReady."""
+        """Refuse what no version could answer now, and have it counted.
+
+        Raises:
+            ModelNotFound, UnknownLabel, NotReady, Overloaded
+        """
         try:
-            self._models.find(ref)
+            self._predictor.check_room(ref, self._timeout_s)
         except ServiceError:
             with self._predictor.call(ref, "", "rest", verb):
                 raise
 
-    async def _predict(self, ref: ModelRef, body: bytes, headers: dict[str, str]) -> bytes:
-        request = await self._reading.run(len(body), predict_json.read, body)
-        with self._call(ref, request.signature_name, "predict", headers) as call:
-            inputs, in_rows = await self._reading.run(len(body), request.tensors, call.signature, call.signature_name)
-            return answer_json.encode(await call.run(inputs, self._timeout_s), in_rows)
+    def _infer(self, ref: ModelRef, verb: str, body: bytes, said: Said) -> Coroutine[Any, Any, bytes]:
+        if verb == "predict":
+            return self._predict(ref, body, said)
+        return self._infer_examples(ref, verb, body, said)
 
-    async def _infer(self, ref: ModelRef, verb: str, body: bytes, headers: dict[str, str]) -> bytes:
+    async def _predict(self, ref: ModelRef, body: bytes, said: Said) -> bytes:
+        read = self._reading
+        request = await read.run(len(body), predict_json.read, body)
+        if request.heads:
+            return await self._predict_many(ref, request, len(body), said)
+        with self._predictor.call(ref, request.signature_name, "rest") as call:
+            said.append(_named(call.version))
+            inputs, in_rows = await read.run(len(body), request.tensors, call.signature, call.signature_name)
+            outputs = await call.run(inputs, self._timeout_s)
+            return await read.run(answer_json.weight(outputs), answer_json.encode, outputs, in_rows)
+
+    async def _predict_many(self, base: ModelRef, request: PredictRequest, size: int, said: Said) -> bytes:
+        """One request to several heads of a base: their answers by the names they were asked for."""
+        read = self._reading
+        heads = {name: head_reference(name) for name in request.heads}
+        with self._predictor.call_many(base, heads, request.signature_name, "rest") as call:
+            said.append(_named(call.version))
+            name = request.signature_name or DEFAULT_SIGNATURE
+            inputs, in_rows = await read.run(size, request.tensors, call.signature, name)
+            answers = await call.run(inputs, self._timeout_s)
+            weight = sum(map(answer_json.weight, answers.values()))
+            return await read.run(weight, answer_json.encode_many, answers, in_rows)
+
+    async def _infer_examples(self, ref: ModelRef, verb: str, body: bytes, said: Said) -> bytes:
         """Classify or regress. The examples are looked at before the model, as TF Serving does."""
         name, examples = await self._reading.run(len(body), _read_examples, body, verb)
         try:
-            with self._call(ref, name, verb, headers) as call:
+            with self._predictor.call(ref, name, "rest", verb) as call:
+                said.append(_named(call.version))
                 if verb == "classify":
                     inference.check_classifier(call.signature)
                     outputs = await call.run({inference.INPUTS: examples}, self._timeout_s)
@@ -145,12 +201,6 @@ class TfServingDoor:
                 return example_json.regressed(inference.regressions(outputs, len(examples)))
         except SignatureNotFound as error:
             raise InvalidInput(f"No signature was found with the name: {error.signature}") from error
-
-    @contextmanager
-    def _call(self, ref: ModelRef, signature: str, verb: str, headers: dict[str, str]) -> Iterator[Call]:
-        with self._predictor.call(ref, signature, "rest", verb) as call:
-            headers["graft-model-version"] = str(call.version.version)
-            yield call
 
     def _status(self, ref: ModelRef) -> bytes:
         """How the versions of a model are; a label is passed over, as TF Serving does."""
@@ -168,15 +218,8 @@ class TfServingDoor:
             return model_answers.metadata(online.id, signatures)
 
 
-def _reference(match: re.Match[str]) -> ModelRef:
-    version = match["version"]
-    if version is not None and (len(version) > _MOST_DIGITS or int(version) > _MAX_VERSION):
-        raise InvalidInput(f"Failed to convert version: {version} to numeric.")
-    return ModelRef(
-        unquote(match["model"]),
-        int(version) if version is not None else None,
-        unquote(match["label"]) if match["label"] is not None else None,
-    )
+def _named(version: VersionId) -> tuple[bytes, bytes]:
+    return b"graft-model-version", b"%d" % version.version
 
 
 def _read_examples(body: bytes, verb: str) -> tuple[str, Array]:

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from service.domain import errors
-from service.domain.errors import ServiceError, kind_of
+from service.domain.errors import ServiceError, kind_of, retry_after_s
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def answering(method: Method) -> Method:
         try:
             return await method(self, request, context)
         except ServiceError as error:
-            await context.abort(STATUS[kind_of(error)], _cut(_text(error)))
+            await context.abort(STATUS[kind_of(error)], _cut(_text(error)), _pushback(error))
         except Exception as error:
             if isinstance(error, grpc.aio.AbortError):
                 raise
@@ -58,6 +58,12 @@ def answering(method: Method) -> Method:
             await context.abort(grpc.StatusCode.INTERNAL, f"internal error, request id {request_id}")
 
     return answered
+
+
+def _pushback(error: ServiceError) -> tuple[tuple[str, str], ...]:
+    """When to try again, in the trailer that gRPC's own retries go by."""
+    seconds = retry_after_s(error)
+    return () if seconds is None else (("grpc-retry-pushback-ms", str(max(1, round(seconds * 1000)))),)
 
 
 def _text(error: ServiceError) -> str:

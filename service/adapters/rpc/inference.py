@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tensorflow_serving.apis import classification_pb2, model_pb2, regression_pb2
-
 from service.domain.errors import InvalidInput
 from service.domain.inference import Classification
 from service.domain.tensors import Array
 from service.domain.versions import VersionId
+from service.tensorflow_protos import classification_pb2, model_pb2, regression_pb2
 
 
 def write_classifications(results: Sequence[Classification], message: classification_pb2.ClassificationResult) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
-from tensorflow_serving.config import model_server_config_pb2
 
 from service.domain.errors import InvalidInput
 from service.domain.serving_config import (
@@ -18,6 +17,7 @@ from service.domain.serving_config import (
     Specific,
     VersionPolicy,
 )
+from service.tensorflow_protos import model_server_config_pb2
 
 _TYPES = model_server_config_pb2.ModelType
 

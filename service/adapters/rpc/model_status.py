@@ -7,15 +7,15 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, model_service_pb2_grpc
 
 from service.adapters.rpc.errors import answering
 from service.adapters.rpc.model_configs import serving_config
 from service.adapters.rpc.prediction import reference
-from service.application.models import Models
-from service.application.reloading import Reloads
+from service.application.registry import Registry
+from service.application.reloading import Reloading
 from service.domain.errors import ModelNotFound
 from service.domain.versions import VersionState
+from service.tensorflow_protos import get_model_status_pb2, model_management_pb2, model_service_pb2_grpc
 
 _State = get_model_status_pb2.ModelVersionStatus.State
 STATES: Mapping[VersionState, int] = {
@@ -33,7 +33,7 @@ _TIME_TO_ANSWER_S = 0.25
 class ModelStatusService(model_service_pb2_grpc.ModelServiceServicer):
     """GetModelStatus and HandleReloadConfigRequest."""
 
-    def __init__(self, models: Models, reloads: Reloads) -> None:
+    def __init__(self, models: Registry, reloads: Reloading) -> None:
         self._models, self._reloads = models, reloads
 
     @answering

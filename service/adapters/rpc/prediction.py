@@ -10,17 +10,6 @@ from typing import Any
 
 import grpc.aio
 from google.protobuf import any_pb2
-from tensorflow.core.framework import types_pb2
-from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import (
-    classification_pb2,
-    get_model_metadata_pb2,
-    inference_pb2,
-    model_pb2,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-    regression_pb2,
-)
 
 from service.adapters.rpc import tensor_proto
 from service.adapters.rpc.errors import answering
@@ -39,6 +28,17 @@ from service.domain.inference import (
 )
 from service.domain.tensors import DEFAULT_SIGNATURE, Signature, TensorSpec, select_outputs
 from service.domain.versions import ModelRef
+from service.tensorflow_protos import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    inference_pb2,
+    meta_graph_pb2,
+    model_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    regression_pb2,
+    types_pb2,
+)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -84,11 +84,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Run one signature of one version."""
         ref, wanted = named_reference(request), tuple(request.output_filter)
         with self._predictor.call(ref, request.model_spec.signature_name, "grpc", "predict") as call:
-            select_outputs(call.signature.outputs, wanted)
+            if wanted:
+                select_outputs(call.signature.outputs, wanted)
             inputs = tensor_proto.decode_all(request.inputs, call.signature.inputs)
             outputs = await call.run(inputs, context.time_remaining())
             response = predict_pb2.PredictResponse()
-            for alias, array in select_outputs(outputs, wanted).items():
+            for alias, array in (select_outputs(outputs, wanted) if wanted else outputs).items():
                 tensor_proto.write(array, response.outputs[alias], as_content=self._tensor_content)
             write_spec(call.version, call.signature_name, response.model_spec)
         return response

@@ -10,15 +10,15 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
-from tensorflow_serving.apis import (
+
+from service.adapters.rpc.model_status import ModelStatusService
+from service.adapters.rpc.prediction import PredictionService
+from service.tensorflow_protos import (
     model_service_pb2,
     model_service_pb2_grpc,
     prediction_service_pb2,
     prediction_service_pb2_grpc,
 )
-
-from service.adapters.rpc.model_status import ModelStatusService
-from service.adapters.rpc.prediction import PredictionService
 
 _MOST_BYTES = 2**31 - 1
 _MOST_CALLS = 4096

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from service.domain.errors import InvalidInput
 from service.domain.tensors import NUMPY_TYPES, Array, TensorSpec, type_name
+from service.tensorflow_protos import tensor_pb2, types_pb2
 
 _FIELDS: Mapping[str, str] = {
     "DT_FLOAT": "float_val",
@@ -32,6 +34,20 @@ _FIELDS: Mapping[str, str] = {
     "DT_STRING": "string_val",
     "DT_COMPLEX64": "scomplex_val",
     "DT_COMPLEX128": "dcomplex_val",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How tensors of one type are written."""
+
+    name: str
+    dtype: np.dtype[Any]
+    field: str
+
+
+_FORMS: Mapping[int, _Form] = {
+    types_pb2.DataType.Value(name): _Form(name, NUMPY_TYPES[name], field) for name, field in _FIELDS.items()
 }
 _NUMBERS = {field.name: field.number for field in tensor_pb2.TensorProto.DESCRIPTOR.fields}
 _BLOCKS = frozenset({"DT_FLOAT", "DT_DOUBLE", "DT_COMPLEX64", "DT_COMPLEX128", "DT_BOOL"})
@@ -79,26 +95,30 @@ def decode(
     Raises:
         InvalidInput
     """
-    name = types_pb2.DataType.Name(proto.dtype) if proto.dtype in types_pb2.DataType.values() else str(proto.dtype)
-    dtype = NUMPY_TYPES.get(name)
-    if dtype is None:
-        raise InvalidInput(f"tensor parsing error: {alias}: type {name} is not supported")
-    if proto.tensor_shape.unknown_rank or any(dim.size < 0 for dim in proto.tensor_shape.dim):
+    form = _FORMS.get(proto.dtype)
+    if form is None:
+        known = proto.dtype in types_pb2.DataType.values()
+        unknown = types_pb2.DataType.Name(proto.dtype) if known else proto.dtype
+        raise InvalidInput(f"tensor parsing error: {alias}: type {unknown} is not supported")
+    name, dtype = form.name, form.dtype
+    shape = tuple([dim.size for dim in proto.tensor_shape.dim])
+    if proto.tensor_shape.unknown_rank or (shape and min(shape) < 0):
         raise InvalidInput(f"tensor parsing error: {alias}: its shape is not fully known")
-    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     size = math.prod(shape)
-    if len(shape) > _MOST_DIMENSIONS or math.prod(max(1, dim) for dim in shape) * dtype.itemsize > _MOST_BYTES:
+    claimed = size or math.prod(max(1, dim) for dim in shape)
+    if len(shape) > _MOST_DIMENSIONS or claimed * dtype.itemsize > _MOST_BYTES:
         raise InvalidInput(f"tensor parsing error: {alias}: no tensor can have the shape it claims")
-    if proto.tensor_content and name == "DT_STRING":
+    content = proto.tensor_content  # once: each time it is a copy
+    if content and name == "DT_STRING":
         raise InvalidInput(f"tensor parsing error: {alias}: strings belong in string_val, not in tensor_content")
-    if proto.tensor_content:
-        if len(proto.tensor_content) != size * dtype.itemsize:
+    if content:
+        if len(content) != size * dtype.itemsize:
             raise InvalidInput(
-                f"tensor parsing error: {alias}: {len(proto.tensor_content)} bytes of tensor_content, but shape "
+                f"tensor parsing error: {alias}: {len(content)} bytes of tensor_content, but shape "
                 f"{list(shape)} of {name} needs {size * dtype.itemsize}"
             )
-        return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
-    values = _typed(name, dtype, proto)
+        return np.frombuffer(content, dtype).reshape(shape)
+    values = _typed(form, proto)
     if size > len(values):
         sent = max(_FILLED_ANYWAY_BYTES, _MOST_FILLED * proto.ByteSize())
         most = most_repeated_bytes if len(values) < 2 else min(most_repeated_bytes, sent)
@@ -113,18 +133,19 @@ def decode(
     return _filled(values, size, dtype).reshape(shape)
 
 
-def _typed(name: str, dtype: np.dtype[Any], proto: tensor_pb2.TensorProto) -> Array:
-    values = getattr(proto, _FIELDS[name])
+def _typed(form: _Form, proto: tensor_pb2.TensorProto) -> Array:
+    name, dtype = form.name, form.dtype
+    values = getattr(proto, form.field)
     if name == "DT_STRING":
         strings = np.empty(len(values), dtype=object)
         strings[:] = list(values)
         return strings
-    if _FIELDS[name] == "half_val":
+    if form.field == "half_val":
         return np.array(values, np.int32).astype(np.uint16).view(dtype)
     if dtype.kind == "c":
         parts = np.array(values, np.float32 if name == "DT_COMPLEX64" else np.float64)
         return parts[: len(parts) // 2 * 2].view(dtype)
-    if _FIELDS[name] == "int_val":
+    if form.field == "int_val":
         return np.array(values, np.int32).astype(dtype)
     return np.array(values, dtype)
 
@@ -160,11 +181,11 @@ def write(array: Array, proto: tensor_pb2.TensorProto, *, as_content: bool = Fal
     that and the type has such a form.
     """
     name = type_name(array)
-    proto.dtype = types_pb2.DataType.Value(name)
-    # A shape is there even where it has no dimensions, as TensorFlow writes it.
-    proto.tensor_shape.SetInParent()
-    for size in array.shape:
-        proto.tensor_shape.dim.add(size=size)
+    head = _head(name, array.shape)
+    if name in _BLOCKS and not as_content:
+        proto.MergeFromString(head + _block(_FIELDS[name], array.tobytes()))
+        return
+    proto.MergeFromString(head)
     flat = array.ravel()
     if name == "DT_STRING":
         proto.string_val.extend(value.encode() if isinstance(value, str) else bytes(value) for value in flat)
@@ -172,10 +193,20 @@ def write(array: Array, proto: tensor_pb2.TensorProto, *, as_content: bool = Fal
         proto.tensor_content = flat.tobytes()
     elif _FIELDS[name] == "half_val":
         proto.half_val.extend(flat.view(np.uint16).tolist())
-    elif name in _BLOCKS:
-        proto.MergeFromString(_block(_FIELDS[name], flat.tobytes()))
     else:
         getattr(proto, _FIELDS[name]).extend(flat.tolist())
+
+
+@lru_cache(maxsize=1024)
+def _head(name: str, shape: tuple[int, ...]) -> bytes:
+    """Type and shape on the wire; a model's answers have few. A shape is there even without dimensions, as TensorFlow
+    writes it.
+    """
+    proto = tensor_pb2.TensorProto(dtype=types_pb2.DataType.Value(name))
+    proto.tensor_shape.SetInParent()
+    for size in shape:
+        proto.tensor_shape.dim.add(size=size)
+    return proto.SerializeToString()
 
 
 def _block(field: str, content: bytes) -> bytes:

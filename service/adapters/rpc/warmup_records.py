@@ -9,9 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
+from service.adapters.rpc import record_files, tensor_proto
+from service.adapters.rpc.examples import serialized
 from service.application.ports import Request
 from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.tensors import DEFAULT_SIGNATURE, Signature
+from service.tensorflow_protos import prediction_log_pb2
 
 FILE = Path("assets.extra/tf_serving_warmup_requests")
 _MOST_RECORDS = 1000
@@ -39,20 +44,13 @@ class WarmUpRecords:
 
 
 def _records(file: Path) -> Iterator[bytes]:
-    import tensorflow as tf
-
     try:
-        yield from tf.compat.v1.io.tf_record_iterator(str(file))
-    except tf.errors.OpError as error:
-        raise ModelFailed(f"{file} cannot be read as a TFRecord file: {error.message}") from error
+        yield from record_files.records(file)
+    except (record_files.BrokenRecords, OSError) as error:
+        raise ModelFailed(f"{file} cannot be read as a TFRecord file: {error}") from error
 
 
 def _requests(record: bytes, signatures: Mapping[str, Signature]) -> Iterator[Request]:
-    from google.protobuf.message import DecodeError
-    from tensorflow_serving.apis import prediction_log_pb2
-
-    from service.adapters.rpc import tensor_proto
-
     try:
         log = prediction_log_pb2.PredictionLog.FromString(record)
     except DecodeError as error:
@@ -76,8 +74,6 @@ def _requests(record: bytes, signatures: Mapping[str, Signature]) -> Iterator[Re
 
 
 def _on_examples(spec: Any, given: Any, signatures: Mapping[str, Signature]) -> Request:
-    from service.adapters.rpc.examples import serialized
-
     name = spec.signature_name or DEFAULT_SIGNATURE
     signature = signatures.get(name)
     if signature is None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.domain.engines import EngineChoice
 from service.domain.versions import VersionId
 
 _MOST_PATHS = 1000
@@ -157,11 +158,17 @@ class TfServingMetrics:
             self._graph_runs.add(())
             self._graph_time.add((), ran * 1e6)
 
+    def run_rows_chosen(self, graph: str, signature: str, rows: int) -> None:
+        """TF Serving has no such metric; ours is on the same page."""
+
     def runs_stuck(self, graph: str, signature: str, runs: int) -> None:
         """TF Serving has no such metric; ours is on the same page."""
 
     def graph_loaded(self, graph: str, seconds: float) -> None:
         """Counted as an attempt."""
+
+    def engines_chosen(self, graph: str, choices: Mapping[str, EngineChoice]) -> None:
+        """TF Serving has one engine."""
 
     def graph_freed(self, graph: str) -> None:
         """Its runs were the model's."""

@@ -1,0 +1,136 @@
+"""Every model that is known, and which of its versions answer: what requests and operators read of the lifecycle.
+
+The loop in ``models`` writes here. A model's part of the serving map is replaced, never edited, so a request that
+looked its version up and pinned it cannot see half a swap. Belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+
+from service.application.lifecycle import ModelVersions, VersionStatus
+from service.application.online import Online
+from service.application.past import Past
+from service.application.ports import Listing
+from service.application.sight import Sight
+from service.domain.errors import ModelNotFound
+from service.domain.serving_config import ServingConfig
+from service.domain.versions import ModelRef, Readiness, VersionState, readiness
+
+
+class Registry:
+    """The models, by name."""
+
+    def __init__(self, config: ServingConfig, required: Collection[str] = ()) -> None:
+        """``config`` lists models by name; the ``required`` ones must be live for readiness."""
+        self._config, self._required = config, tuple(required)
+        self.config_problem: str | None = None
+        """Why another configuration, which somebody wrote down, is not in force."""
+        self._models: dict[str, ModelVersions] = {}
+        self._serving: dict[str, Mapping[int, Online]] = {}
+        self._sight, self._past = Sight(), Past()
+        self._unsettled: set[str] = set()
+        """Models of which there is no verdict yet."""
+        self._opened = False
+        self._change = asyncio.Event()
+
+    # --- For requests -------------------------------------------------------------------------------------------------
+
+    def find(self, ref: ModelRef) -> Online:
+        """The live version a reference names. To be pinned before the next ``await``.
+
+        Raises:
+            ModelNotFound, UnknownLabel
+            NotReady: a label's version does not answer yet.
+        """
+        live = self._serving.get(ref.model, {})
+        number = ref.version
+        if ref.label is not None and ref.model in self._models:
+            number = self._models[ref.model].labelled(ref.label)
+        elif number is None and live:
+            number = max(live)
+        online = live.get(number) if number is not None else None
+        if online is None:
+            raise ModelNotFound(f"Servable not found for request: {ref}")
+        return online
+
+    # --- For operators ------------------------------------------------------------------------------------------------
+
+    def names(self) -> Sequence[str]:
+        """Every model known."""
+        return sorted(self._models)
+
+    def status(self, model: str) -> Sequence[VersionStatus]:
+        """Every version known of a model, newest first; empty when there is no such model."""
+        known = self._models.get(model)
+        return known.status() if known is not None else []
+
+    def history(self, model: str) -> Sequence[VersionStatus]:
+        """The same, and the last few that are gone, newest first."""
+        there = self.status(model)
+        gone = self._past.of(model, without={one.version for one in there})
+        ended = [VersionStatus(one.version, VersionState.ENDED, one.error, None, None, None) for one in gone]
+        return sorted([*there, *ended], key=lambda one: one.version, reverse=True)
+
+    def labels(self, model: str) -> Mapping[str, int]:
+        """Where each label of a model points now."""
+        return self._models[model].labels if model in self._models else {}
+
+    def warnings(self, model: str) -> Sequence[str]:
+        """What keeps a model from being served quite as it was asked for."""
+        return self._models[model].warnings if model in self._models else []
+
+    @property
+    def config(self) -> ServingConfig:
+        """The models that are configured by name."""
+        return self._config
+
+    def live_listing(self, model: str) -> Listing | None:
+        """The newest live version's listing."""
+        live = self._serving.get(model)
+        return live[max(live)].listing if live else None
+
+    def listings(self, model: str) -> Sequence[Listing]:
+        """Every version the repository was last seen to hold of a model, live or not."""
+        return self._sight.found(model)
+
+    def readiness(self) -> Readiness:
+        """Whether requests may be sent here. Who was ready once is not made unready by a model that comes along."""
+        if not self._sight.complete and not self._config.models:
+            return Readiness(False, ("the repository has not been read yet",))
+        return readiness(self._required, () if self._opened else self._unsettled, self._serving.keys())
+
+    async def tried(self) -> None:
+        """Wait until everything there is answers or has failed."""
+        while not self._sight.complete or self._unsettled:
+            await self._change.wait()
+
+    async def settled(self, names: Collection[str]) -> Mapping[str, str | None]:
+        """Wait until every version of these models that ought to answer does or has failed; of each model None when
+        some of it answers, else why nothing does. A model that is no longer served meanwhile is left out.
+        """
+        while self.untried(names):
+            await self._change.wait()
+        return {name: self._models[name].failure for name in names if name in self._models}
+
+    def untried(self, names: Collection[str]) -> Sequence[str]:
+        """Which of these models have versions that are still on their way."""
+        return sorted(name for name in names if name in self._models and self._models[name].untried)
+
+    # --- For the loop -------------------------------------------------------------------------------------------------
+
+    def _swap(self, model: ModelVersions) -> None:
+        """Let what is live now answer: one assignment, whatever changed."""
+        model.point_labels()
+        live = model.live()
+        if live:
+            self._serving[model.name] = live
+        else:
+            self._serving.pop(model.name, None)
+
+    def _announce(self) -> None:
+        """Something may have changed for those who wait."""
+        self._opened = self._opened or (bool(self._serving) and not self._unsettled)
+        self._change.set()
+        self._change = asyncio.Event()
