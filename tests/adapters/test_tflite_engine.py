@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -134,3 +136,26 @@ def test_the_files_and_the_preference_choose_the_engine(
     engine = EngineByFiles(engines["saved_model"], engines["tflite"], prefer_tflite=prefer)
     assert engine.signatures(tmp_path).keys() == {"serving_default", "features"}
     assert engine.load(tmp_path) is engines[chosen].loaded[0][1]
+
+
+def test_both_engines_may_be_asked_at_once_before_tensorflow_is_there(directory: Path) -> None:
+    """In a new process: two threads that begin to import TensorFlow at different ends would fail one another."""
+    program = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from service.adapters.engines.importing import IMPORTING
+from service.adapters.engines.tensorflow_engine import TensorFlowEngine
+from service.adapters.engines.tflite_engine import TfLiteEngine
+
+directory = Path(sys.argv[1])
+engines = TfLiteEngine(), TensorFlowEngine()
+with ThreadPoolExecutor() as threads:
+    with IMPORTING:
+        asked = [threads.submit(engine.load, directory) for engine in engines for _ in range(2)]
+        assert not any(one.done() for one in asked) and "tensorflow" not in sys.modules
+    print(*(one.result().engine for one in asked))
+"""
+    ran = subprocess.run([sys.executable, "-c", program, str(directory)], capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == ["tflite", "tflite", "tensorflow", "tensorflow"]

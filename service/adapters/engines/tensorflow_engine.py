@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from service.adapters.engines import saved_model_files
+from service.adapters.engines.importing import IMPORTING
 from service.domain.engines import EngineChoice
 from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.tensors import BFLOAT16, Array, Signature, Tensors
@@ -67,9 +68,10 @@ class TensorFlowEngine:
         """
         self._wanted.wait()
         try:
-            import tensorflow as tf
+            with IMPORTING:
+                import tensorflow as tf
 
-            self._set_up(tf)
+                self._set_up(tf)
             self._tf = tf
         except BaseException as error:  # noqa: BLE001 - whoever wanted it is told
             self._failure = error

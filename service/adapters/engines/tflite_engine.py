@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from service.adapters.engines.importing import IMPORTING
 from service.domain.artifact import TFLITE_MODEL
 from service.domain.engines import EngineChoice
 from service.domain.errors import InvalidInput, ModelFailed
@@ -75,7 +76,8 @@ class TfLiteGraph:
 
 def _interpreter(content: bytes) -> Any:
     try:
-        from tensorflow.lite.python.interpreter import Interpreter
+        with IMPORTING:
+            from tensorflow.lite.python.interpreter import Interpreter
     except ImportError as error:
         raise ModelFailed(f"TensorFlow here comes without the TensorFlow Lite interpreter: {error}") from error
     with warnings.catch_warnings():
