@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import uvloop
 from shared.machine import machine
 
-from service.adapters.prometheus import Metrics
+from service.adapters.prometheus.page import Metrics
 from service.application.batching import Batcher
 from service.application.lanes import Lanes
 from service.domain.batches import BatchLimits

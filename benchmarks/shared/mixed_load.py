@@ -21,7 +21,7 @@ function init()
   for name in io.lines(os.getenv("LOAD_NAMES")) do
     local path = "/v1/models/" .. name .. ":predict"
     requests[#requests + 1] = wrk.format("POST", path, {["content-type"] = "application/json"}, body)
-    if #body * #requests > 5e7 then break end
+    if #body * #requests > 3e8 then break end
   end
 end
 function request()
@@ -65,7 +65,7 @@ def mixed_load(
 ) -> Iterator[MixedLoad]:
     """Ask these models, in this order again and again, for so many seconds; ``result`` waits for the end.
 
-    Of large bodies only as many different requests are made as 50 MB hold.
+    Of large bodies only as many different requests are made as 300 MB hold.
     """
     with tempfile.TemporaryDirectory() as scratch:
         for name, content in (("script.lua", _SCRIPT.encode()), ("body", body), ("names", "\n".join(names).encode())):

@@ -28,24 +28,24 @@ def inputs(rows: int, seed: int = 0) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(size=(rows, *SHAPE)).round(4).astype(np.float32)
 
 
-def export(directory: Path) -> None:
-    """Write the SavedModel."""
+def export(directory: Path, layers: int = _LAYERS) -> None:
+    """Write the SavedModel, with so many convolutions."""
     import tensorflow as tf
 
     draws = np.random.default_rng(5)
     sizes = [(*SHAPE, _SIDE * _SIDE * _CHANNELS), (_CHANNELS, 3)]
-    sizes += [(3, 3, _CHANNELS, _CHANNELS)] * _LAYERS
+    sizes += [(3, 3, _CHANNELS, _CHANNELS)] * layers
     module = tf.Module()
     module.weights = [
         tf.Variable((draws.normal(size=size) / np.sqrt(np.prod(size[:-1]))).astype(np.float32)) for size in sizes
     ]
-    first, last, *layers = module.weights
+    first, last, *kernels = module.weights
 
     @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.float32, INPUT)])
     def scores(x: Any) -> Any:
         image = tf.reshape(x @ first, [-1, _SIDE, _SIDE, _CHANNELS])
-        for layer in layers:
-            image = tf.nn.relu(image + tf.nn.conv2d(image, layer, 1, "SAME"))
+        for kernel in kernels:
+            image = tf.nn.relu(image + tf.nn.conv2d(image, kernel, 1, "SAME"))
         return {OUTPUT: tf.nn.softmax(tf.reduce_mean(image, [1, 2]) @ last)}
 
     tf.saved_model.save(module, str(directory), signatures={"serving_default": scores})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,9 +18,11 @@ from service.domain.tensors import NUMPY_TYPES, Array, Signature, Tensors
 from service.domain.versions import VersionId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Endpoint:
-    """One signature of one live version, ready to be called."""
+    """One signature of one live version, ready to be called. Heads make one a request: a frozen one would take three
+    times as long to make.
+    """
 
     signature: Signature
     runs: str
@@ -60,12 +62,12 @@ class Online:
     endpoints: Mapping[str, Endpoint]
     shared: SharedGraph
     pins: int = 0
+    id: VersionId = field(init=False)
+    """Which version this is: the listing's, at hand for every request."""
     _unpinned: asyncio.Event | None = None
 
-    @property
-    def id(self) -> VersionId:
-        """Which version this is."""
-        return self.listing.id
+    def __post_init__(self) -> None:
+        self.id = self.listing.id
 
     def endpoint(self, signature: str) -> Endpoint:
         """Raises: SignatureNotFound."""

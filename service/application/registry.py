@@ -29,6 +29,8 @@ class Registry:
         """Why another configuration, which somebody wrote down, is not in force."""
         self._models: dict[str, ModelVersions] = {}
         self._serving: dict[str, Mapping[int, Online]] = {}
+        self._newest: dict[str, Online] = {}
+        """Of what is served, for requests that name no version: one look for them, where most requests are."""
         self._sight, self._past = Sight(), Past()
         self._unsettled: set[str] = set()
         """Models of which there is no verdict yet."""
@@ -44,13 +46,10 @@ class Registry:
             ModelNotFound, UnknownLabel
             NotReady: a label's version does not answer yet.
         """
-        live = self._serving.get(ref.model, {})
-        number = ref.version
-        if ref.label is not None and ref.model in self._models:
-            number = self._models[ref.model].labelled(ref.label)
-        elif number is None and live:
-            number = max(live)
-        online = live.get(number) if number is not None else None
+        model, number = ref.model, ref.version
+        if ref.label is not None and model in self._models:
+            number = self._models[model].labelled(ref.label)
+        online = self._newest.get(model) if number is None else self._serving.get(model, {}).get(number)
         if online is None:
             raise ModelNotFound(f"Servable not found for request: {ref}")
         return online
@@ -88,8 +87,8 @@ class Registry:
 
     def live_listing(self, model: str) -> Listing | None:
         """The newest live version's listing."""
-        live = self._serving.get(model)
-        return live[max(live)].listing if live else None
+        newest = self._newest.get(model)
+        return newest.listing if newest is not None else None
 
     def listings(self, model: str) -> Sequence[Listing]:
         """Every version the repository was last seen to hold of a model, live or not."""
@@ -121,13 +120,14 @@ class Registry:
     # --- For the loop -------------------------------------------------------------------------------------------------
 
     def _swap(self, model: ModelVersions) -> None:
-        """Let what is live now answer: one assignment, whatever changed."""
+        """Let what is live now answer."""
         model.point_labels()
         live = model.live()
         if live:
-            self._serving[model.name] = live
+            self._serving[model.name], self._newest[model.name] = live, live[max(live)]
         else:
             self._serving.pop(model.name, None)
+            self._newest.pop(model.name, None)
 
     def _announce(self) -> None:
         """Something may have changed for those who wait."""

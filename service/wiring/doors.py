@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from service.adapters.rest.app import RestApplication, api
 from service.adapters.rest.http_limits import HttpLimits
 from service.adapters.rest.monitoring import monitoring_router
+from service.adapters.rest.number_process import NumberProcess
 from service.adapters.rest.operations import operations_router
 from service.adapters.rest.server import HttpServer
 from service.adapters.rest.tfserving import TfServingDoor
@@ -42,6 +43,7 @@ class Doors:
         """
         self._settings = parts.settings
         self._shared = parts.membership is not None
+        self._numbers = NumberProcess()
         self._http = self._rest_door(parts, told)
         self._rpc = self._rpc_door(parts)
 
@@ -53,6 +55,7 @@ class Doors:
             timeout_s=settings.request_timeout_seconds,
             max_body_bytes=settings.max_request_bytes,
             max_bodies_bytes=settings.max_buffered_bytes,
+            numbers=self._numbers.read,
         )
         routers = [operations_router(parts.models, told.readiness, told.metrics)]
         if settings.discover:
@@ -99,6 +102,7 @@ class Doors:
     async def close(self, grace_s: float) -> None:
         """Refuse new requests, finish those accepted, cut off what takes longer than ``grace_s``."""
         await asyncio.gather(self._http.stop(), self._rpc.stop(grace_s))
+        await asyncio.to_thread(self._numbers.close)
 
     @property
     def addresses(self) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from service.adapters.engines.tflite_engine import TfLiteEngine
 from service.adapters.engines.trials import Trials
 from service.adapters.job_database import JobDatabase
 from service.adapters.observers import Observers
-from service.adapters.prometheus import Metrics
+from service.adapters.prometheus.page import Metrics
 from service.adapters.repositories import DirectoryRepository, golden_in
 from service.adapters.rpc.errors import STATUS
 from service.adapters.rpc.model_configs import ModelConfigFile, OneModel

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.adapters.crew.merged_pages import ADDED_GAUGES, CountedTogether
-from service.adapters.prometheus import Metrics
+from service.adapters.prometheus.page import Metrics
 from service.adapters.tfserving.metrics import TfServingMetrics
 from service.domain.versions import VersionId
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +13,7 @@ import engine_models
 import numpy as np
 import pytest
 from once import once
+from thread_priority import lower, priority
 
 from service.adapters.engines.chosen_graph import ChosenGraph
 from service.adapters.engines.engine_cache import EngineCache
@@ -274,6 +277,29 @@ def test_eight_threads_get_each_their_own_answers(graph: Graph) -> None:
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda one: graph.run("conv", one)["y"], inputs))
     assert all((got == want).all() for got, want in zip(answers, expected, strict=True))
+
+
+def test_a_graph_runs_in_threads_of_ordinary_priority_although_loaders_have_a_lower_one(
+    tmp_path: Path, trials: Trials, models: Path
+) -> None:
+    # OpenVINO gives the threads of a graph that is gone to another with as many lanes. Nobody else here has three, and
+    # the first one, whose trial starts threads of its own, is still there.
+    engine = SavedModelEngine(TENSORFLOW, trials, EngineCache(tmp_path, 1 << 30), EngineWish(lanes=3))
+
+    def threads() -> set[int]:
+        return {int(one.name) for one in Path("/proc/self/task").iterdir()}
+
+    first, before = engine.load(models / "keras_saved"), threads()
+    with ThreadPoolExecutor(1, initializer=lower) as loader:
+        graph = loader.submit(engine.load, models / "keras_saved").result()
+        own = loader.submit(threading.get_native_id).result()
+    # A thread that was joined may still be listed for a moment.
+    made = threads() - before - {own}
+    assert graph.choices[DEFAULT_SIGNATURE].engine == "openvino"
+    assert made
+    assert {os.getpriority(os.PRIO_PROCESS, one) for one in made} == {priority()}
+    graph.close()
+    first.close()
 
 
 def test_what_tensorflow_gives_a_row_differs_with_its_company_by_rounding_alone(reference: Graph) -> None:

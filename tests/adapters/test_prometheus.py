@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import pytest
 from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
-from service.adapters.prometheus import Metrics
+from service.adapters.prometheus.page import Metrics
 from service.domain.engines import EngineChoice
 from service.domain.jobs import JobState
 from service.domain.versions import VersionId
@@ -199,15 +204,61 @@ def test_what_runs_each_signature_is_shown_as_long_as_the_graph_is_there(metrics
     assert samples(metrics, "graft_engine_info") == samples(metrics, "graft_engine_difference") == {}
 
 
+@dataclass(frozen=True)
+class Read(Collector):
+    """A page as it was read, for the library to write again."""
+
+    page: str
+
+    def collect(self) -> Iterable[Metric]:
+        return text_string_to_metric_families(self.page)
+
+
 def test_the_page_in_pieces_is_the_page_that_the_library_writes() -> None:
     metrics = Metrics()
     for number in range(300):
         metrics.version_live(VersionId(f"head{number}", 1), "head", "graph", 0.1)
-        metrics.answered(f"head{number}", 1, "serving_default", "rest", "ok", 0.01)
-    families = [family for family in metrics.registry.collect() if family.name.startswith("graft")]
-    whole = generate_latest(metrics.registry).decode()
+        answer(metrics, f'head{number} of "a\\b"\nc', 1, "serving_default")
+        answer(metrics, f'head{number} of "a\\b"\nc', 1, 'a\n"signature"', "InvalidInput")
+    answer(metrics, "nobody", None, "serving_default", "ModelNotFound")
     pieces = [piece.decode() for piece in metrics.pieces()]
     page = "".join(pieces)
-    assert page[page.index("# HELP graft") :] == whole[whole.index("# HELP graft") :]
-    assert len(pieces) > len(families) + 300 * 18 // 250, "one family's samples are more than one piece"
+    assert page == generate_latest(Read(page)).decode()
+    assert len(samples(metrics, "graft_request_seconds_bucket")) == 300 * 17
+    assert len(pieces) > 300 * 18 // 200, "one family's samples are more than one piece"
     assert max(piece.count("\n") for piece in pieces) <= 202
+
+
+def test_the_buckets_of_a_door_are_of_all_its_signatures_and_outcomes(metrics: Metrics) -> None:
+    seconds = {"rest": (0.0005, 0.0006, 31.0), "grpc": (0.25,)}
+    for door, those in seconds.items():
+        for number, took in enumerate(those):
+            metrics.began(door)
+            metrics.answered("m", 1, f"signature-{number}", door, "ok", took)
+    found = samples(metrics, "graft_request_seconds_bucket")
+    at_rest = [(dict(labels)["le"], value) for labels, value in found.items() if dict(labels)["door"] == "rest"]
+    assert at_rest[:3] == [("0.0005", 1), ("0.001", 2), ("0.002", 2)]
+    assert at_rest[-2:] == [("30.0", 2), ("+Inf", 3)]
+    assert {
+        dict(labels)["door"]: value for labels, value in samples(metrics, "graft_request_seconds_count").items()
+    } == {
+        "rest": 3,
+        "grpc": 1,
+    }
+    sums = {dict(labels)["door"]: value for labels, value in samples(metrics, "graft_request_seconds_sum").items()}
+    assert sums == {door: pytest.approx(sum(those)) for door, those in seconds.items()}
+
+
+def test_versions_may_come_and_go_while_the_page_is_written(metrics: Metrics) -> None:
+    """The loop does other things between two pieces."""
+    for number in range(300):
+        answer(metrics, f"m{number}", 1, "serving_default")
+    written = []
+    for number, piece in enumerate(metrics.pieces()):
+        written.append(piece.decode())
+        metrics.version_gone(VersionId(f"m{299 - number}", 1))
+        answer(metrics, f"new-{number}", 1, "serving_default")
+    families = text_string_to_metric_families("".join(written))
+    counted = [sample for family in families for sample in family.samples if sample.name == "graft_requests_total"]
+    assert len(counted) == 300
+    assert "m299" not in metrics.render().decode()

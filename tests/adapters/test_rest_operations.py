@@ -9,7 +9,7 @@ import httpx
 import pytest
 from serving_fakes import Bench, scaling_model
 
-from service.adapters.prometheus import Metrics
+from service.adapters.prometheus.page import Metrics
 from service.adapters.rest.app import RestApplication, api
 from service.adapters.rest.operations import operations_router
 from service.adapters.rest.tfserving import TfServingDoor

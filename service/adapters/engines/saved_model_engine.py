@@ -12,8 +12,10 @@ import json
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +26,7 @@ from service.adapters.engines.findings import Accepted, Damaged, Refused, Verdic
 from service.adapters.engines.openvino import rules
 from service.adapters.engines.openvino.function import OpenVinoFunction
 from service.adapters.engines.openvino.runtime import DEVICE, core, options, runtime, version
+from service.adapters.engines.ordinary_thread import OrdinaryThread
 from service.adapters.engines.saved_model_files import SavedModelFile
 from service.adapters.engines.tensorflow_engine import TensorFlowEngine, TensorFlowGraph
 from service.adapters.engines.trials import TrialFailed, Trials
@@ -31,7 +34,7 @@ from service.adapters.engines.trials.trial import Task
 from service.application.ports import GoldenPair
 from service.domain.engines import F32, OPENVINO, TENSORFLOW, TOLERANCE, EngineChoice
 from service.domain.errors import ModelFailed, NotSupported
-from service.domain.tensors import DEFAULT_SIGNATURE, Signature
+from service.domain.tensors import DEFAULT_SIGNATURE, Array, Signature
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +71,7 @@ class SavedModelEngine:
         """``golden`` reads a version's golden pair, if it has one."""
         self._tensorflow, self._trials, self._cache = tensorflow, trials, cache
         self._wish, self._golden = wish, golden
+        self._ordinary = OrdinaryThread()
 
     def signatures(self, directory: Path) -> Mapping[str, Signature]:
         """Read the signatures from ``saved_model.pb``. Raises: ModelFailed."""
@@ -184,12 +188,16 @@ class SavedModelEngine:
     def _function(self, signature: Signature, accepted: Accepted, findings: Path) -> OpenVinoFunction:
         content = np.frombuffer(bytearray(read_compiled(findings, accepted)), np.uint8)
         try:
-            compiled = core().import_model(
-                runtime().Tensor(content, shared_memory=True), DEVICE, options(self._wish.lanes, self._wish.precision)
-            )
+            # The compiled graph makes its threads now, and they are the ones that will run it.
+            compiled = self._ordinary.call(partial(self._imported, content))
         except RuntimeError as error:
             raise Damaged(f"{accepted.compiled} cannot be read: {error}") from error
         return OpenVinoFunction(compiled, signature, accepted.places, content)
+
+    def _imported(self, content: Array) -> Any:
+        wish = self._wish
+        given = runtime().Tensor(content, shared_memory=True)
+        return core().import_model(given, DEVICE, options(wish.lanes, wish.precision))
 
     def _load_late(self, directory: Path, content: str) -> TensorFlowGraph:
         """Load the model into TensorFlow too: the same one. Raises: ModelFailed, NotSupported."""

@@ -16,8 +16,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.adapters.rest.asgi import Headers
 from service.adapters.rest.reply import Reply
 
-Work = Callable[[Headers, bytes], Coroutine[Any, Any, Reply]]
-"""Answers a request of these headers and this body."""
+Work = Callable[[Headers, bytes], Reply | Coroutine[Any, Any, Reply]]
+"""Answers a request of these headers and this body, at once or when awaited."""
 Direct = Callable[[bytes], Work | None]
 """What answers a POST to a target as it stands in the request's first line, if that is answered like this."""
 
@@ -77,20 +77,28 @@ class Exchange:
         return self
 
     def set(self) -> None:
-        """Begin once the request is whole; stop when its client has left."""
+        """Begin once the request is whole; stop when its client has left. It is told so after its answer, too."""
         if self.disconnected:
             if self._task is not None:
                 self._task.cancel()
-        elif not self.more_body and self._task is None:
+        elif not self.more_body and self._task is None and not self.response_complete:
             connection = self._connection
-            self._task = connection.loop.create_task(self._answer())
+            answer = self._work(self._headers, self.body)
+            if isinstance(answer, Reply) and self._may_send():
+                self._send(answer)
+                return
+            self._task = connection.loop.create_task(self._answer(answer))
             connection.tasks.add(self._task)
             self._task.add_done_callback(connection.tasks.discard)
 
-    async def _answer(self) -> None:
+    def _may_send(self) -> bool:
+        """Whether an answer can go out where the request was read: the client reads, and the connection stays."""
+        return self.keep_alive and not self._connection.flow.write_paused and not self._draining()
+
+    async def _answer(self, answer: Reply | Coroutine[Any, Any, Reply]) -> None:
         flow = self._connection.flow
         try:
-            reply = await self._work(self._headers, self.body)
+            reply = answer if isinstance(answer, Reply) else await answer
             while flow.write_paused and not self.disconnected:
                 await flow.drain()
         except asyncio.CancelledError:

@@ -11,8 +11,9 @@ follow from its shape alone, but for one thing: ``[]`` may have held one number 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,12 @@ _READ_AS: Mapping[str, tuple[Any, np.dtype[Any]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbers:
+class Numbers:
     """The numbers of one tensor, parsed and of a proven shape, not yet of a type."""
 
-    value: Any
     shape: tuple[int, ...]
+    _flat: Callable[[str], Array | None]
+    """All of them in a row as the widest of a kind, ``f``, ``i`` or ``u``; None where one of them is none of those."""
 
     def array(self, type_name: str) -> Array | None:
         """As a tensor of this type; None when they are not plainly that."""
@@ -49,15 +51,20 @@ class _Numbers:
         count = math.prod(self.shape)
         if dtype is None or dtype.kind not in _READ_AS or not (count and self.shape):
             return None
-        letter, wide = _READ_AS[dtype.kind]
-        try:
-            flat = np.frombuffer(self.value.as_buffer(of_type=letter), wide)
-        except (ValueError, TypeError):
-            return None
-        if flat.size != count or not _within(flat, dtype):
+        flat = self._flat(dtype.kind)
+        if flat is None or flat.size != count or not _within(flat, dtype):
             return None
         with np.errstate(over="ignore"):
             return flat.astype(dtype, copy=False).reshape(self.shape)
+
+    def exact(self) -> Array | None:
+        """All of them in a row, as integers where that is what they are, else as floats; None when they are neither."""
+        count = math.prod(self.shape)
+        if not (count and self.shape):
+            return None
+        found = (self._flat(kind) for kind in "iuf")
+        flat = next((flat for flat in found if flat is not None), None)
+        return flat if flat is not None and flat.size == count else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +74,31 @@ class NumberRequest:
     signature_name: str
     heads: tuple[str, ...]
     in_rows: bool
-    _tensors: dict[str | None, _Numbers]
+    _tensors: dict[str | None, Numbers]
+    weight: int | None = None
+    """How many bytes of text take as long to read as ``decode`` does, where the document was left behind already."""
     _parser: Any = None
 
     def decode(self, signature: Signature) -> dict[str, Array] | None:
         """Its tensors, or None when it does not plainly fit the signature. Once: what was parsed is given up."""
         decoded = self._decoded(signature)
+        self._give_up()
+        return decoded
+
+    def exact(self) -> list[tuple[str | None, tuple[int, ...], Array]] | None:
+        """Its numbers without a signature: names, shapes, and all of a tensor in a row. Once, as ``decode``."""
+        exact = [(alias, numbers.shape, numbers.exact()) for alias, numbers in self._tensors.items()]
+        self._give_up()
+        whole = [(alias, shape, flat) for alias, shape, flat in exact if flat is not None]
+        return whole if len(whole) == len(exact) else None
+
+    def _give_up(self) -> None:
         self._tensors.clear()
         if self._parser is not None and len(_SPARE) < _MOST_KEPT:
             _SPARE.append(self._parser)
-        return decoded
 
     def _decoded(self, signature: Signature) -> dict[str, Array] | None:
-        tensors: Mapping[str | None, _Numbers] = self._tensors
+        tensors: Mapping[str | None, Numbers] = self._tensors
         if None in tensors:
             if len(signature.inputs) != 1:
                 return None
@@ -116,9 +135,9 @@ def read(body: bytes) -> NumberRequest | None:
         shape = _shape(value)
         if shape is None or not _has_shape(pieces, shape[1:] if envelope.named_rows else shape):
             return None
-        tensors[alias] = _Numbers(value, shape)
+        tensors[alias] = Numbers(shape, partial(_parsed, value))
     spare = parser if len(document) <= _LARGEST_KEPT else None
-    return NumberRequest(envelope.signature_name, envelope.heads, envelope.in_rows, tensors, spare)
+    return NumberRequest(envelope.signature_name, envelope.heads, envelope.in_rows, tensors, _parser=spare)
 
 
 def _parser() -> Any:
@@ -139,6 +158,14 @@ def _as_one_document(envelope: Envelope) -> bytes:
         parts[-1:] = (closing, b",")
     parts[-1] = b"]"
     return b"".join(parts)
+
+
+def _parsed(value: Any, kind: str) -> Array | None:
+    letter, wide = _READ_AS[kind]
+    try:
+        return np.frombuffer(value.as_buffer(of_type=letter), wide)
+    except (ValueError, TypeError):
+        return None
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:

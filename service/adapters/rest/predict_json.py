@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,9 @@ from service.adapters.rest import plain_numbers, tensor_json
 from service.adapters.rest.plain_numbers import NumberRequest
 from service.domain.errors import InvalidInput
 from service.domain.tensors import Array, Signature
+
+NumberReader = Callable[[bytes], NumberRequest | None]
+"""Reads a body of nothing but numbers; None for any other."""
 
 _WORTH_TRYING = 2048
 """Bytes from which a body of numbers is read faster as such."""
@@ -26,28 +29,41 @@ class PredictRequest:
     _numbers: NumberRequest | None = None
     _root: Mapping[str, Any] | None = None
 
-    def tensors(self, signature: Signature, name: str) -> tuple[dict[str, Array], bool]:
-        """The tensors, and whether they came in rows.
+    @property
+    def weight(self) -> int:
+        """How many bytes of text take as long to read as ``plain`` does; none where there is no use in trying it."""
+        if self._numbers is None:
+            return 0
+        return self._numbers.weight if self._numbers.weight is not None else len(self._body)
+
+    def plain(self, signature: Signature) -> tuple[dict[str, Array], bool] | None:
+        """The tensors, and whether they came in rows; None when they do not plainly fit. Once."""
+        decoded = self._numbers.decode(signature) if self._numbers is not None else None
+        return (decoded, self._numbers.in_rows) if self._numbers is not None and decoded is not None else None
+
+    def careful(self, signature: Signature, name: str) -> tuple[dict[str, Array], bool]:
+        """The same, with a look at everything there is to it.
 
         Raises:
             InvalidInput: they are not there, or not of this signature.
             NotSupported: a column of a type that JSON has no word for.
         """
-        if self._numbers is not None:
-            decoded = self._numbers.decode(signature)
-            if decoded is not None:
-                return decoded, self._numbers.in_rows
         root = tensor_json.parse(self._body) if self._root is None else self._root
         return tensor_json.decode(root, signature, name)
 
+    def tensors(self, signature: Signature, name: str) -> tuple[dict[str, Array], bool]:
+        """The tensors, one way or the other. Raises: as ``careful``."""
+        plain = self.plain(signature)
+        return plain if plain is not None else self.careful(signature, name)
 
-def read(body: bytes) -> PredictRequest:
-    """Read a request as far as that goes without its signature.
+
+def read(body: bytes, numbers_of: NumberReader = plain_numbers.read) -> PredictRequest:
+    """Read a request as far as that goes without its signature; ``numbers_of`` is tried first.
 
     Raises:
         InvalidInput
     """
-    numbers = plain_numbers.read(body) if len(body) >= _WORTH_TRYING else None
+    numbers = numbers_of(body) if len(body) >= _WORTH_TRYING else None
     if numbers is not None:
         return PredictRequest(numbers.signature_name, unique(numbers.heads), body, _numbers=numbers)
     root = tensor_json.parse(body)

@@ -12,7 +12,7 @@ _FROM_BYTES = 1024
 _OFF_THE_LOOP_FROM = 1 << 17
 """Compressing this many bytes takes a millisecond or more, which others on the loop would feel."""
 _LEVEL = 1
-_JSON = (b"content-type", b"application/json")
+JSON = (b"content-type", b"application/json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ async def reply(status: int, body: bytes, said: Headers, asked: Headers | None) 
     """Make an answer that says so much beside its body. ``asked`` are the headers of the request, of which one may ask
     for gzip; None forbids it.
     """
-    headers = [_JSON, *said]
+    headers = [JSON, *said]
     if asked is not None and len(body) > _FROM_BYTES:
         headers.append((b"vary", b"accept-encoding"))
         if takes_gzip(field(asked, b"accept-encoding")):

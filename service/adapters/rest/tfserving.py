@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from service.adapters.rest import (
     answer_json,
     example_json,
     model_answers,
+    plain_numbers,
     predict_json,
     request_body,
     routes,
@@ -28,15 +29,16 @@ from service.adapters.rest.asgi import Headers, Receive, Scope, Send, field
 from service.adapters.rest.departure import WhileConnected
 from service.adapters.rest.direct import Work
 from service.adapters.rest.errors import headers_of, status_of
-from service.adapters.rest.predict_json import PredictRequest
+from service.adapters.rest.predict_json import NumberReader, PredictRequest
 from service.adapters.rest.reading_thread import ReadingThread
-from service.adapters.rest.reply import Reply, reply
+from service.adapters.rest.reply import JSON, Reply, reply
+from service.adapters.rest.small_inference import SmallInference
 from service.application.many_heads import head_reference
 from service.application.predict import Predictor
 from service.application.registry import Registry
-from service.domain import inference
+from service.domain import errors, inference
 from service.domain.errors import InvalidInput, ModelNotFound, ServiceError, SignatureNotFound
-from service.domain.tensors import DEFAULT_SIGNATURE, Array
+from service.domain.tensors import DEFAULT_SIGNATURE, Array, Signature
 from service.domain.versions import ModelRef, VersionId
 
 log = logging.getLogger(__name__)
@@ -59,12 +61,14 @@ class TfServingDoor:
         max_body_bytes: int,
         max_bodies_bytes: int = 1 << 30,
         gzip_answers: bool = True,
+        numbers: NumberReader = plain_numbers.read,
     ) -> None:
         """``max_body_bytes`` bounds a request's body both as it was sent and inflated, ``max_bodies_bytes`` all that
-        are in memory at once.
+        are in memory at once. ``numbers`` reads bodies of numbers.
         """
         self._predictor, self._models = predictor, models
         self._room, self._reading = request_body.Room(max_bodies_bytes), ReadingThread()
+        self._numbers = numbers
         self._directly: dict[bytes, Work | None] = {}
         self._timeout_s, self._max_body_bytes, self._gzip_answers = timeout_s, max_body_bytes, gzip_answers
 
@@ -105,21 +109,43 @@ class TfServingDoor:
             asked = routes.inference(path)
         except ServiceError:
             return None
-        return partial(self._answer_small, *asked) if asked is not None else None
+        if asked is None:
+            return None
+        return SmallInference(partial(self._answer_small, *asked), partial(self._refusal, *asked))
 
-    def _answer_small(self, ref: ModelRef, verb: str, headers: Headers, body: bytes) -> Coroutine[Any, Any, Reply]:
+    def _answer_small(
+        self, ref: ModelRef, verb: str, headers: Headers, body: bytes, crowded: Callable[[], None]
+    ) -> Coroutine[Any, Any, Reply]:
         said: Said = []
-        return self._replied(self._infer(ref, verb, body, said), verb, ref.model, headers, said)
+        return self._replied(self._infer(ref, verb, body, said), verb, ref.model, headers, said, crowded)
+
+    def _refusal(self, ref: ModelRef, verb: str) -> Reply | None:
+        """What a request to the default signature is told unread, if it cannot be answered; it is counted."""
+        try:
+            self._look_up(ref, verb)
+        except ServiceError as error:
+            return Reply(status_of(error), [JSON, *_said(error)], _error(str(error)))
+        return None
 
     async def _replied(
-        self, work: Coroutine[Any, Any, bytes], method: str, target: str, asked: Headers, said: Said
+        self,
+        work: Coroutine[Any, Any, bytes],
+        method: str,
+        target: str,
+        asked: Headers,
+        said: Said,
+        crowded: Callable[[], None] = lambda: None,
     ) -> Reply:
-        """What there is to answer, whatever becomes of the work; ``method`` and ``target`` are for the log."""
+        """What there is to answer, whatever becomes of the work; ``method`` and ``target`` are for the log. ``crowded``
+        is called when too much waits.
+        """
         try:
             status, body = 200, await work
         except ServiceError as error:
             status, body = status_of(error), _error(str(error))
-            said += [(name.encode(), value.encode()) for name, value in headers_of(error).items()]
+            said += _said(error)
+            if isinstance(error, errors.Overloaded | errors.QueueTimedOut):
+                crowded()
             if field(asked, b"expect"):
                 # Whether the body that was announced still comes is for the client to decide, and not to be known here.
                 said.append((b"connection", b"close"))
@@ -165,14 +191,23 @@ class TfServingDoor:
 
     async def _predict(self, ref: ModelRef, body: bytes, said: Said) -> bytes:
         read = self._reading
-        request = await read.run(len(body), predict_json.read, body)
+        request = await read.run(len(body), predict_json.read, body, self._numbers)
         if request.heads:
             return await self._predict_many(ref, request, len(body), said)
         with self._predictor.call(ref, request.signature_name, "rest") as call:
             said.append(_named(call.version))
-            inputs, in_rows = await read.run(len(body), request.tensors, call.signature, call.signature_name)
+            inputs, in_rows = await self._tensors(request, len(body), call.signature, call.signature_name)
             outputs = await call.run(inputs, self._timeout_s)
             return await read.run(answer_json.weight(outputs), answer_json.encode, outputs, in_rows)
+
+    async def _tensors(
+        self, request: PredictRequest, size: int, signature: Signature, name: str
+    ) -> tuple[dict[str, Array], bool]:
+        if request.weight:
+            plain = await self._reading.run(request.weight, request.plain, signature)
+            if plain is not None:
+                return plain
+        return await self._reading.run(size, request.careful, signature, name)
 
     async def _predict_many(self, base: ModelRef, request: PredictRequest, size: int, said: Said) -> bytes:
         """One request to several heads of a base: their answers by the names they were asked for."""
@@ -181,7 +216,7 @@ class TfServingDoor:
         with self._predictor.call_many(base, heads, request.signature_name, "rest") as call:
             said.append(_named(call.version))
             name = request.signature_name or DEFAULT_SIGNATURE
-            inputs, in_rows = await read.run(size, request.tensors, call.signature, name)
+            inputs, in_rows = await self._tensors(request, size, call.signature, name)
             answers = await call.run(inputs, self._timeout_s)
             weight = sum(map(answer_json.weight, answers.values()))
             return await read.run(weight, answer_json.encode_many, answers, in_rows)
@@ -220,6 +255,10 @@ class TfServingDoor:
 
 def _named(version: VersionId) -> tuple[bytes, bytes]:
     return b"graft-model-version", b"%d" % version.version
+
+
+def _said(error: ServiceError) -> Said:
+    return [(name.encode(), value.encode()) for name, value in headers_of(error).items()]
 
 
 def _read_examples(body: bytes, verb: str) -> tuple[str, Array]:

@@ -15,6 +15,7 @@ from service.adapters.rpc import tensor_proto
 from service.adapters.rpc.errors import answering
 from service.adapters.rpc.examples import serialized
 from service.adapters.rpc.inference import write_classifications, write_regressions, write_spec
+from service.adapters.rpc.predict_request import Received
 from service.application.predict import Call, Predictor
 from service.domain.errors import InvalidInput, NotSupported, SignatureNotFound
 from service.domain.inference import (
@@ -79,14 +80,19 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         """``tensor_content`` answers numbers as one block of bytes each instead of in typed fields."""
         self._predictor, self._tensor_content = predictor, tensor_content
 
-    @answering
     async def Predict(self, request: predict_pb2.PredictRequest, context: Context) -> predict_pb2.PredictResponse:
         """Run one signature of one version."""
+        return await self.predict(Received(request), context)
+
+    @answering
+    async def predict(self, received: Received, context: Context) -> predict_pb2.PredictResponse:
+        """The same, of a request whose large tensors were left in its message."""
+        request = received.request
         ref, wanted = named_reference(request), tuple(request.output_filter)
         with self._predictor.call(ref, request.model_spec.signature_name, "grpc", "predict") as call:
             if wanted:
                 select_outputs(call.signature.outputs, wanted)
-            inputs = tensor_proto.decode_all(request.inputs, call.signature.inputs)
+            inputs = tensor_proto.decode_all(request.inputs, call.signature.inputs, received.contents)
             outputs = await call.run(inputs, context.time_remaining())
             response = predict_pb2.PredictResponse()
             for alias, array in (select_outputs(outputs, wanted) if wanted else outputs).items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -12,10 +13,12 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from service.adapters.rpc.model_status import ModelStatusService
+from service.adapters.rpc.predict_request import received
 from service.adapters.rpc.prediction import PredictionService
 from service.tensorflow_protos import (
     model_service_pb2,
     model_service_pb2_grpc,
+    predict_pb2,
     prediction_service_pb2,
     prediction_service_pb2_grpc,
 )
@@ -83,6 +86,8 @@ class RpcServer:
         self._server = grpc.aio.server(options=list(options.items()), maximum_concurrent_rpcs=_MOST_CALLS)
         self._health = HealthServicer()
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, self._server)
+        # Found before the handler of that name that has just been added, which would copy what tensors hold.
+        self._server.add_registered_method_handlers(_PREDICTION, {"Predict": _predict(prediction)})
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(model_status, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
@@ -115,6 +120,12 @@ class RpcServer:
     async def stop(self, grace_s: float) -> None:
         """Refuse new calls, finish those accepted, cut off what takes longer than ``grace_s``."""
         await self._server.stop(grace_s)
+
+
+def _predict(prediction: PredictionService) -> grpc.RpcMethodHandler[Any, Any]:
+    return grpc.unary_unary_rpc_method_handler(
+        prediction.predict, received, predict_pb2.PredictResponse.SerializeToString
+    )
 
 
 def _credentials(tls: Tls) -> grpc.ServerCredentials:

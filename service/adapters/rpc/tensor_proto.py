@@ -58,14 +58,20 @@ together. It takes no memory before the graph runs: the array is a view of the o
 _MOST_FILLED = 16
 """How many times as large as what was sent a tensor may be that repeats the last of several values, which does."""
 _FILLED_ANYWAY_BYTES = 1 << 20
+_NONE: Mapping[str, memoryview] = {}
 _MOST_DIMENSIONS = 64
 """numpy has no arrays of more."""
 _MOST_BYTES = 2**62
 """Beyond any memory, and still a number that numpy can count to."""
 
 
-def decode_all(protos: Mapping[str, tensor_pb2.TensorProto], specs: Mapping[str, TensorSpec]) -> dict[str, Array]:
-    """The inputs of a request to a signature that wants them like this.
+def decode_all(
+    protos: Mapping[str, tensor_pb2.TensorProto],
+    specs: Mapping[str, TensorSpec],
+    contents: Mapping[str, memoryview] = _NONE,
+) -> dict[str, Array]:
+    """The inputs of a request to a signature that wants them like this. ``contents`` are the ``tensor_content`` of
+    those messages that come without it.
 
     What claims to be of a shape that the signature refuses is refused before it is made.
 
@@ -75,18 +81,17 @@ def decode_all(protos: Mapping[str, tensor_pb2.TensorProto], specs: Mapping[str,
     arrays: dict[str, Array] = {}
     left = _MOST_REPEATED_BYTES
     for alias, proto in protos.items():
-        arrays[alias] = decode(alias, proto, specs.get(alias), left)
+        content = contents.get(alias) or proto.tensor_content  # once: each time it is a copy
+        if content:
+            arrays[alias] = _from_content(alias, proto, content)
+            continue
+        arrays[alias] = _from_fields(alias, proto, specs.get(alias), left)
         if arrays[alias].nbytes > proto.ByteSize():
             left -= arrays[alias].nbytes
     return arrays
 
 
-def decode(
-    alias: str,
-    proto: tensor_pb2.TensorProto,
-    spec: TensorSpec | None = None,
-    most_repeated_bytes: int = _MOST_REPEATED_BYTES,
-) -> Array:
+def decode(alias: str, proto: tensor_pb2.TensorProto) -> Array:
     """A message as an array.
 
     ``tensor_content`` wins and must have the exact length. A typed field shorter than the shape repeats its last value,
@@ -95,29 +100,43 @@ def decode(
     Raises:
         InvalidInput
     """
+    return decode_all({alias: proto}, {})[alias]
+
+
+def _form_and_shape(alias: str, proto: tensor_pb2.TensorProto) -> tuple[_Form, tuple[int, ...], int]:
+    """Of what type and shape a message says its tensor is, and of how many values. Raises: InvalidInput."""
     form = _FORMS.get(proto.dtype)
     if form is None:
         known = proto.dtype in types_pb2.DataType.values()
         unknown = types_pb2.DataType.Name(proto.dtype) if known else proto.dtype
         raise InvalidInput(f"tensor parsing error: {alias}: type {unknown} is not supported")
-    name, dtype = form.name, form.dtype
     shape = tuple([dim.size for dim in proto.tensor_shape.dim])
     if proto.tensor_shape.unknown_rank or (shape and min(shape) < 0):
         raise InvalidInput(f"tensor parsing error: {alias}: its shape is not fully known")
     size = math.prod(shape)
     claimed = size or math.prod(max(1, dim) for dim in shape)
-    if len(shape) > _MOST_DIMENSIONS or claimed * dtype.itemsize > _MOST_BYTES:
+    if len(shape) > _MOST_DIMENSIONS or claimed * form.dtype.itemsize > _MOST_BYTES:
         raise InvalidInput(f"tensor parsing error: {alias}: no tensor can have the shape it claims")
-    content = proto.tensor_content  # once: each time it is a copy
-    if content and name == "DT_STRING":
+    return form, shape, size
+
+
+def _from_content(alias: str, proto: tensor_pb2.TensorProto, content: bytes | memoryview) -> Array:
+    """A view of the content, which need not be aligned. Raises: InvalidInput."""
+    form, shape, size = _form_and_shape(alias, proto)
+    if form.name == "DT_STRING":
         raise InvalidInput(f"tensor parsing error: {alias}: strings belong in string_val, not in tensor_content")
-    if content:
-        if len(content) != size * dtype.itemsize:
-            raise InvalidInput(
-                f"tensor parsing error: {alias}: {len(content)} bytes of tensor_content, but shape "
-                f"{list(shape)} of {name} needs {size * dtype.itemsize}"
-            )
-        return np.frombuffer(content, dtype).reshape(shape)
+    if len(content) != size * form.dtype.itemsize:
+        raise InvalidInput(
+            f"tensor parsing error: {alias}: {len(content)} bytes of tensor_content, but shape "
+            f"{list(shape)} of {form.name} needs {size * form.dtype.itemsize}"
+        )
+    return np.frombuffer(content, form.dtype).reshape(shape)
+
+
+def _from_fields(alias: str, proto: tensor_pb2.TensorProto, spec: TensorSpec | None, most_repeated_bytes: int) -> Array:
+    """Raises: InvalidInput."""
+    form, shape, size = _form_and_shape(alias, proto)
+    name, dtype = form.name, form.dtype
     values = _typed(form, proto)
     if size > len(values):
         sent = max(_FILLED_ANYWAY_BYTES, _MOST_FILLED * proto.ByteSize())

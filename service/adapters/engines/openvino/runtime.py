@@ -9,6 +9,8 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
+import numpy as np
+
 from service.domain.engines import F32
 
 DEVICE = "CPU"
@@ -32,7 +34,16 @@ def runtime() -> Any:
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
 
+        _meet_numpy(openvino)
         return openvino
+
+
+@cache
+def _meet_numpy(openvino: Any) -> None:
+    """Let its bindings look up numpy while only one thread uses them: two that were the first to do so at once would
+    wait for each other for ever, one of them with the interpreter's lock.
+    """
+    openvino.Tensor(np.zeros(1, np.float32)).data.fill(0)
 
 
 @cache

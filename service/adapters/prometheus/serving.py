@@ -4,78 +4,37 @@ from __future__ import annotations
 
 import threading
 from collections import Counter as Counts
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.gc_collector import GCCollector
-from prometheus_client.metrics_core import Metric
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from service.adapters.prometheus.requests import SECONDS, Requests
 from service.application.ports import graph_name
 from service.domain.engines import EngineChoice
-from service.domain.jobs import JobState
+from service.domain.errors import SignatureNotFound
 from service.domain.versions import VersionId
 
-_FAST = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _SLOW = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3600.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_NO_SIGNATURE = SignatureNotFound.__name__
 
 
-_LINES_AT_ONCE = 200
+class ServingMetrics:
+    """Implements the serving observer. Requests are counted by the event loop alone, all else by any thread."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Family(Collector):
-    """One metric with its samples, as a collector."""
-
-    metric: Metric
-
-    def collect(self) -> Iterable[Metric]:
-        """It."""
-        return (self.metric,)
-
-
-class Metrics:
-    """Implements the application's observers. Thread-safe."""
-
-    content_type = CONTENT_TYPE_LATEST
-
-    def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a line more for each series, which nobody reads
-        self.registry = CollectorRegistry()
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self.registry)
-        self._define_serving(self.registry)
-        self._define_tuning(self.registry)
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._define(registry)
+        self.requests = Requests()
+        self._under_way: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._served: dict[VersionId, set[tuple[str, ...]]] = {}
-        self._answers: dict[tuple[str, int, str, str, str], tuple[Counter, Histogram]] = {}
-        """Series by what tells them apart: looking one up by its labels takes as long as all else a request counts."""
         self._runs: dict[tuple[str, str], tuple[Histogram, Counter, Histogram, Histogram]] = {}
-        self._doors: dict[str, Gauge] = {}
+        """Series by what tells them apart: looking one up by its labels takes as long as all else a run counts."""
         self._about: dict[VersionId, tuple[str, str]] = {}
         self._named: Counts[str] = Counts()
 
-    def _define_serving(self, registry: CollectorRegistry) -> None:
+    def _define(self, registry: CollectorRegistry) -> None:
         version = ("model", "version")
-        self._requests = Counter(
-            "graft_requests",
-            "Predict requests answered.",
-            (*version, "signature", "door", "outcome"),
-            registry=registry,
-        )
-        self._request_seconds = Histogram(
-            "graft_request_seconds",
-            "From finding the version to the answer.",
-            (*version, "door"),
-            buckets=_FAST,
-            registry=registry,
-        )
         self._in_flight = Gauge(
             "graft_requests_in_flight", "Predict requests accepted and not answered yet.", ("door",), registry=registry
         )
@@ -88,11 +47,11 @@ class Metrics:
             "graft_batch_wait_seconds",
             "How long the first of a batch waited for a lane.",
             graph,
-            buckets=_FAST,
+            buckets=SECONDS,
             registry=registry,
         )
         self._batch_run = Histogram(
-            "graft_batch_run_seconds", "Running a graph and its heads.", graph, buckets=_FAST, registry=registry
+            "graft_batch_run_seconds", "Running a graph and its heads.", graph, buckets=SECONDS, registry=registry
         )
         self._max_rows = Gauge(
             "graft_batch_max_rows", "Most rows in a run, as was measured to be best.", graph, registry=registry
@@ -128,43 +87,12 @@ class Metrics:
             "graft_version_load_seconds", "From seeing a version to its answering.", buckets=_SLOW, registry=registry
         )
 
-    def _define_tuning(self, registry: CollectorRegistry) -> None:
-        self._jobs = Gauge("graft_jobs", "Jobs that wait and run now.", ("state",), registry=registry)
-        self._job_moves = Counter("graft_job_moves", "Jobs that entered a state.", ("state",), registry=registry)
-        self._job_seconds = Histogram(
-            "graft_job_seconds", "From submitting a job to its end.", ("state",), buckets=_SLOW, registry=registry
-        )
-        self._datasets = Counter("graft_datasets_checked", "Uploads looked at.", ("accepted",), registry=registry)
-        self._dataset_bytes = Counter("graft_dataset_bytes", "Bytes of uploads looked at.", registry=registry)
-        self._check_seconds = Histogram(
-            "graft_dataset_check_seconds", "Checking an upload.", buckets=_SLOW, registry=registry
-        )
-
-    def render(self) -> bytes:
-        """The page Prometheus reads."""
-        return b"".join(self.pieces())
-
-    def pieces(self) -> Iterator[bytes]:
-        """The same in pieces, so that other things may be done between them."""
-        for family in self.registry.collect():
-            samples, about = family.samples, 0
-            for start in range(0, max(1, len(samples)), _LINES_AT_ONCE):
-                family.samples = samples[start : start + _LINES_AT_ONCE]
-                written = generate_latest(_Family(family))
-                yield written[about:]
-                about = written.index(b"\n", written.index(b"\n") + 1) + 1  # what it is was said in the first piece
-
-    # --- Serving ------------------------------------------------------------------------------------------------------
-
     def began(self, door: str) -> None:
         """Count a request under way."""
-        self._door(door).inc()
-
-    def _door(self, door: str) -> Gauge:
-        found = self._doors.get(door)
-        if found is None:
-            found = self._doors[door] = self._in_flight.labels(door)
-        return found
+        under_way = self._under_way.get(door)
+        if under_way is None:
+            self._in_flight.labels(door).set_function(lambda: self._under_way[door])
+        self._under_way[door] = (under_way or 0) + 1
 
     def answered(
         self,
@@ -176,27 +104,12 @@ class Metrics:
         seconds: float,
         api: str = "predict",
     ) -> None:
-        """Count a request. What was asked for but is not served has no name of its own here: anyone could invent it."""
-        self._door(door).dec()
+        """Count a request. A signature that is not there has no name here: anyone could invent it."""
+        self._under_way[door] -= 1
         if version is None:
-            self._requests.labels("", "", "", door, outcome).inc()
-            return
-        if outcome == "SignatureNotFound":
-            signature = ""
-        series = self._answers.get((model, version, signature, door, outcome))
-        if series is None:
-            series = self._series(model, version, signature, door, outcome)
-        requests, request_seconds = series
-        requests.inc()
-        request_seconds.observe(seconds)
-
-    def _series(self, model: str, version: int, signature: str, door: str, outcome: str) -> tuple[Counter, Histogram]:
-        labels = (model, str(version), signature, door, outcome)
-        series = (self._requests.labels(*labels), self._request_seconds.labels(model, str(version), door))
-        with self._lock:
-            self._served.setdefault(VersionId(model, version), set()).add(labels)
-            self._answers[model, version, signature, door, outcome] = series
-        return series
+            self.requests.count_unfound(door, outcome)
+        else:
+            self.requests.count(model, version, "" if outcome == _NO_SIGNATURE else signature, door, outcome, seconds)
 
     def batch_ran(
         self, graph: str, signature: str, rows: int, requests: int, waited: float, ran: float, filled: int = 0
@@ -291,36 +204,7 @@ class Metrics:
         about = self._about.pop(version, None)
         if about is not None:
             self._live.remove(model, number, *about)
-        with self._lock:
-            served = self._served.pop(version, set())
-            for _, _, signature, door, outcome in served:
-                del self._answers[model, version.version, signature, door, outcome]
-        for labels in served:
-            self._requests.remove(*labels)
-        for door in {labels[3] for labels in served}:
-            self._request_seconds.remove(model, number, door)
+        self.requests.forget(version)
 
     def _drop_failed(self, version: VersionId) -> None:
         self._failed.remove_by_labels({"model": version.model, "version": str(version.version)})
-
-    # --- Tuning -------------------------------------------------------------------------------------------------------
-
-    def job_moved(self, state: JobState) -> None:
-        """Count a move."""
-        self._job_moves.labels(str(state)).inc()
-
-    def job_ended(self, state: JobState, seconds: float) -> None:
-        """Count an end."""
-        self._job_seconds.labels(str(state)).observe(seconds)
-
-    def jobs_counted(self, counts: Mapping[JobState, int]) -> None:
-        """Show how many jobs wait and run."""
-        for state in JobState:
-            if not state.terminal:
-                self._jobs.labels(str(state)).set(counts.get(state, 0))
-
-    def dataset_checked(self, accepted: bool, size_bytes: int, seconds: float) -> None:
-        """Count a check."""
-        self._datasets.labels(str(accepted).lower()).inc()
-        self._dataset_bytes.inc(size_bytes)
-        self._check_seconds.observe(seconds)
