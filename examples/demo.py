@@ -280,7 +280,7 @@ The server stays up: REST on {rest}, gRPC on {rpc}. Try, from another shell:
   curl -s -d @{PLACE}/request.json localhost:{rest}/v1/models/{HEAD}:predict
   curl -s localhost:{rest}/v1/jobs
   .venv/bin/graft models
-  .venv/bin/graft tune my-digits {PLACE}/digits-5-9.zip --base {BASE}
+  .venv/bin/graft tune {PLACE}/digits-5-9.zip --head my-digits --watch --base {BASE}
   open {PLACE}/models/{HEAD}/2/assets.extra/graft/report.html in a browser
 
 Ctrl-C ends it.""")

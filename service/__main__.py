@@ -13,7 +13,8 @@ from importlib.metadata import version
 from service.adapters import client
 from service.adapters.load_test import command as bench
 from service.domain.errors import InvalidInput
-from service.settings import PREFIX, SettingsError, about_unknown_flags, add_flags, read_settings
+from service.settings import SettingsError
+from service.settings_sources import PREFIX, about_unknown_flags, add_flags, read_settings
 from service.tfserving_flags import FLAGS, Kind, Translation, add_help, translate
 
 log = logging.getLogger(__name__)
@@ -66,9 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     add_help(serve)
     commands.add_parser("migrate", help="say what would become of a TensorFlow Serving command line", add_help=False)
     for words, (text, _) in _TRAINER_COMMANDS.items():
-        group = commands.add_parser(words[0], help=text)
-        if len(words) > 1:
-            group.add_subparsers(required=True, metavar="COMMAND").add_parser(words[1], help=text)
+        if len(words) == 1:
+            commands.add_parser(words[0], help=text)
     client.add_commands(commands)
     bench.add_command(commands)
     return parser

@@ -23,7 +23,8 @@ from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.serving_config import ModelConfig, ServingConfig
 from service.domain.tensors import NUMPY_TYPES, Signature
 from service.named_files import read_named_files
-from service.settings import ServeSettings, SettingsError, add_flags, read_settings
+from service.settings import ServeSettings, SettingsError
+from service.settings_sources import add_flags, read_settings
 from service.tfserving_flags import Kind, Translation, translate
 
 _USAGE = """usage: graft migrate [--] [tensorflow_model_server] FLAGS...

@@ -1,24 +1,13 @@
-"""What can be set by flag, environment and file, and which wins: flag, then ``GRAFT_<NAME>``, then file, then default.
-
-A key nobody knows is an error with a suggestion, wherever it stands: a misspelt setting that is silently ignored is how
-servers come to run with the wrong one.
-"""
+"""What can be set, and to what; ``settings_sources`` is where it is read from."""
 
 from __future__ import annotations
 
-import difflib
+import hashlib
 import math
 import re
-import tomllib
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-PREFIX = "GRAFT_"
-_SERVICE_LINK = re.compile(r"GRAFT_(\w+_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT=\w+://|PORT_\d+_\w+=).*")
-"""What Kubernetes puts into every container when a Service is named ``graft`` or ``graft-...``; nobody set it."""
 
 _SHORTEST_POLL_S = 0.01
 _WHOLE = re.compile(r"-?\d{1,9}")
@@ -33,12 +22,38 @@ def _setting(default: Any, help: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreUrl:
+    """A repository that is no directory."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def short_name(self) -> str:
+        """A name for what belongs to this store, fit for a file."""
+        return hashlib.sha256(self.text.rstrip("/").encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
 class ServeSettings:
     """Settings of ``graft serve``."""
 
-    repository: Path = _setting(Path("models"), "directory of <model>/<version>/ to serve, and to publish into")
+    repository: Path | StoreUrl = _setting(
+        Path("models"), "directory, or s3://BUCKET/PREFIX, of <model>/<version>/ to serve, and to publish into"
+    )
+    repository_endpoint: str = _setting("", "URL of the S3-compatible store, where the environment does not name it")
+    repository_cache: str = _setting("", "directory that mirrors the store (default in the state directory)")
+    repository_cache_bytes: int = _setting(
+        64 << 30, "most bytes of it; newest versions and those that answer are held in any case"
+    )
     discover: bool = _setting(True, "serve every model of the repository, and tune; else only the models named below")
     state: Path = _setting(Path("state"), "directory for jobs, datasets and uploads")
+    database: str = _setting(
+        "", "URL of the job database, as postgresql://USER@HOST/NAME; one in the state directory if empty"
+    )
+    datasets: str = _setting("", "directory for labelled data, shared by all services on one database; else in state")
     host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 for every one")
     rest_port: int = _setting(8501, "REST port; 0 takes a free one")
     grpc_port: int = _setting(8500, "gRPC port; 0 takes a free one")
@@ -70,9 +85,25 @@ class ServeSettings:
         30.0, "longest for a REST request's head to arrive, and for its body, but for a second more each 16 KiB of it"
     )
     keep_alive_seconds: float = _setting(75.0, "longest pause between two requests of a REST connection")
-    max_upload_bytes: int = _setting(4 << 30, "largest upload of labelled data")
+    dataset_root: str = _setting("", "directory whose files datasets may be made of by their path; none if empty")
+    max_upload_bytes: int = _setting(16 << 30, "largest upload of labelled data")
+    max_open_uploads: int = _setting(32, "how many uploads in parts may be open at once; beyond it 503")
+    max_open_upload_bytes: int = _setting(64 << 30, "most bytes that they may have together; beyond it 507")
+    upload_hours: float = _setting(24.0, "how long an upload in parts is kept open after its last part")
+    webhook_url: str = _setting("", "address that is told of every job's end, by a signed POST")
+    webhook_secret_file: str = _setting("", "file with the secret that signs it, 16 bytes at least")
+    known_feature_bytes: int = _setting(4 << 30, "most bytes of features kept for the next jobs; 0 keeps none")
     trainers: int = _setting(1, "how many tuning jobs run at once")
+    keep_jobs_days: float = _setting(90.0, "how long ended jobs are kept that made no version still there; 0 for ever")
+    keep_datasets_days: float = _setting(0.0, "how long data is kept that no kept job names; 0 for ever")
     warm_trainers: int = _setting(1, "trainers kept started, so that a job need not wait for TensorFlow; 500 MB each")
+    ray: str = _setting("", "URL of a Ray cluster's dashboard, for trainers on its machines; on this one if empty")
+    ray_gpus: float = _setting(1.0, "GPUs a trainer gets there; a part of one is allowed")
+    ray_cpus: float = _setting(1.0, "CPUs a trainer gets there")
+    ray_python: str = _setting("python", "Python there that has Graft installed")
+    ray_work_area: str = _setting(
+        "", "directory for jobs at work, with the same path here, there and on every service; else in state"
+    )
     batching_parameters_file: str = _setting("", "TF Serving's BatchingParameters, as text, for every model")
     per_model_batching: bool = _setting(False, "read batching_params.pbtxt in a version's directory, too")
     warmup_iterations: int = _setting(1, "how often a version's warm-up records are run before it answers")
@@ -98,6 +129,13 @@ class ServeSettings:
     log_level: str = _setting("info", "debug, info, warning or error")
 
     @property
+    def directory(self) -> Path:
+        """The directory that is served: the repository, or what mirrors it."""
+        if isinstance(self.repository, Path):
+            return self.repository
+        return Path(self.repository_cache) if self.repository_cache else self.state / f"s3-{self.repository.short_name}"
+
+    @property
     def required_models(self) -> tuple[str, ...]:
         """``require`` as names."""
         return tuple(name.strip() for name in self.require.split(",") if name.strip())
@@ -113,109 +151,6 @@ class ServeSettings:
         """``grpc_channel_arguments`` as names and values; a value that reads as a whole number is one."""
         pairs = (pair.partition("=") for pair in self.grpc_channel_arguments.split(",") if pair)
         return tuple((name, int(text) if _WHOLE.fullmatch(text) else text) for name, _, text in pairs)
-
-
-def add_flags(parser: ArgumentParser) -> None:
-    """One flag a setting, and ``--config`` for the file."""
-    parser.add_argument("--config", type=Path, help="TOML file with any of the settings below, under their names")
-    for setting in fields(ServeSettings):
-        text = f"{setting.metadata['help']} (default {setting.default}; also {PREFIX}{setting.name.upper()})"
-        parser.add_argument("--" + setting.name.replace("_", "-"), default=None, help=text, metavar="VALUE")
-
-
-def read_settings(flags: Namespace, environment: Mapping[str, str]) -> ServeSettings:
-    """Settings from all three places.
-
-    Raises:
-        SettingsError
-    """
-    values: dict[str, Any] = {}
-    if flags.config is not None:
-        values |= _from_file(flags.config)
-    values |= _from_environment(environment)
-    values |= {
-        setting.name: _typed(setting.name, getattr(flags, setting.name), f"--{setting.name.replace('_', '-')}")
-        for setting in fields(ServeSettings)
-        if getattr(flags, setting.name) is not None
-    }
-    return _checked(ServeSettings(**values))
-
-
-def _from_file(path: Path) -> dict[str, Any]:
-    try:
-        raw = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: {error}") from error
-    known = _names()
-    for name in raw:
-        if name not in known:
-            raise SettingsError(f"{path}: no setting is called {name!r}{_suggestion(name, known)}")
-    return {name: _typed(name, _as_text(name, value, path), f"{path}: {name}") for name, value in raw.items()}
-
-
-def _as_text(name: str, value: Any, path: Path) -> str:
-    """A TOML value as it would be written in a flag; a list, a table or a truth value is none."""
-    wanted = {bool: (bool,), int: (int, float), float: (int, float)}.get(type(_default(name)), (str,))
-    if type(value) not in wanted:
-        raise SettingsError(f"{path}: {name}: {value!r} is not of type {type(_default(name)).__name__}")
-    return str(value)
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    values = {}
-    known = _names()
-    for variable, value in environment.items():
-        if not variable.startswith(PREFIX):
-            continue
-        name = variable.removeprefix(PREFIX).lower()
-        if name not in known and _is_service_link(variable, environment):
-            continue
-        if name not in known:
-            raise SettingsError(f"{variable}: no setting is called {name!r}{_suggestion(name, known)}")
-        values[name] = _typed(name, value, variable)
-    return values
-
-
-def _is_service_link(variable: str, environment: Mapping[str, str]) -> bool:
-    return (
-        "KUBERNETES_SERVICE_HOST" in environment
-        and _SERVICE_LINK.fullmatch(f"{variable}={environment[variable]}") is not None
-    )
-
-
-def _default(name: str) -> Any:
-    return next(setting.default for setting in fields(ServeSettings) if setting.name == name)
-
-
-def _names() -> list[str]:
-    return [setting.name for setting in fields(ServeSettings)]
-
-
-def about_unknown_flags(flags: Sequence[str], also: Collection[str] = ()) -> str:
-    """What to say to flags that nobody knows; ``also`` are the names of others that are known."""
-    known = ["--" + name.replace("_", "-") for name in ("config", *_names())] + [f"--{name}" for name in also]
-    first = flags[0].partition("=")[0]
-    return f"unrecognized arguments: {' '.join(flags)}{_suggestion(first, known)}"
-
-
-def _suggestion(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
-
-
-def _typed(name: str, value: str, place: str) -> Any:
-    default = _default(name)
-    kind: Callable[[str], Any] = {bool: _truth}.get(type(default), Path if isinstance(default, Path) else type(default))
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise SettingsError(f"{place}: {value!r} is not of type {type(default).__name__}") from error
-
-
-def _truth(value: str) -> bool:
-    if value.lower() not in ("true", "false"):
-        raise ValueError(value)
-    return value.lower() == "true"
 
 
 _LEAST = {
@@ -238,17 +173,25 @@ _LEAST = {
     "read_timeout_seconds": 0.001,
     "keep_alive_seconds": 0.001,
     "max_upload_bytes": 1,
+    "max_open_uploads": 0,
+    "max_open_upload_bytes": 1,
+    "upload_hours": 0.0,
+    "known_feature_bytes": 0,
     "trainers": 0,
+    "keep_jobs_days": 0,
+    "keep_datasets_days": 0,
     "warm_trainers": 0,
+    "ray_gpus": 0,
+    "ray_cpus": 0,
     "warmup_iterations": 0,
     "load_threads": 1,
     "engine_cache_bytes": 0,
+    "repository_cache_bytes": 0,
     "intra_op_threads": 0,
     "inter_op_threads": 0,
     "drain_seconds": 0,
     "shutdown_seconds": 0,
 }
-
 
 _CHOICES = {
     "engine": ("auto", "tensorflow", "openvino"),
@@ -257,7 +200,8 @@ _CHOICES = {
 }
 
 
-def _checked(settings: ServeSettings) -> ServeSettings:
+def checked(settings: ServeSettings) -> ServeSettings:
+    """The same. Raises: SettingsError, one of them has a value that it cannot have."""
     for name, bound in _LEAST.items():
         value = getattr(settings, name)
         if not (math.isfinite(value) and value >= bound):

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from service.__main__ import main
-from service.settings import ServeSettings, SettingsError, add_flags, read_settings
+from service.settings import ServeSettings, SettingsError
+from service.settings_sources import add_flags, read_settings
 
 
 def read(*flags: str, file: str | None = None, tmp_path: Path | None = None, **environment: str) -> ServeSettings:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ServeSettings, SettingsError, add_flags, read_settings
+from service.settings import ServeSettings, SettingsError
+from service.settings_sources import add_flags, read_settings
 from service.tfserving_flags import FLAGS, Kind, translate
 
 COMPATIBILITY = Path(__file__).parents[1] / "docs" / "compatibility.md"

@@ -29,8 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from training.job import ON_STDIN, run_job, run_told_job
 
             return run_told_job() if options.workdir == ON_STDIN else run_job(Path(options.workdir))
+        case "turn":
+            from training.turn import take_turn
+
+            return take_turn(options.workdir, options.turn)
         case "check":
             return _check(options)
+        case "append":
+            return _append(options)
         case "recipe":
             from training.recipe_page import show
 
@@ -83,6 +89,10 @@ def _parser() -> argparse.ArgumentParser:
         "workdir", metavar="WORKDIR", help="- makes ready and waits for the directory's name on standard input"
     )
 
+    turn = commands.add_parser("turn", help="the same for as long as it is its turn; what the service has Ray start")
+    turn.add_argument("workdir", type=Path, metavar="WORKDIR")
+    turn.add_argument("turn", metavar="TURN", help="its name, which WORKDIR/turn has to have in it")
+
     check = commands.add_parser("check", help="look for everything wrong with labelled data")
     check.add_argument("file", type=Path, metavar="FILE", help="or a folder with one folder of images a class")
     check.add_argument(
@@ -110,6 +120,8 @@ def _parser() -> argparse.ArgumentParser:
         "--max-memory", type=int, default=4096, metavar="MIB", help="what it may take; a file that needs more is faulty"
     )
     check.add_argument("--json", action="store_true", help="print the report as one JSON line")
+    check.add_argument("--sample", metavar="WISH", help=argparse.SUPPRESS)
+    _add_append(commands)
 
     export = commands.add_parser("export", help="write a thin head again as a complete SavedModel")
     export.add_argument("version", type=Path, metavar="VERSION_DIR", help="REPOSITORY/MODEL/VERSION")
@@ -120,6 +132,21 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="load published versions and run their golden pairs")
     verify.add_argument("directories", nargs="+", metavar="VERSION_DIR", help="- reads directories from standard input")
     return parser
+
+
+def _add_append(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from service.domain.dataset import DatasetFormat
+    from service.domain.learning import LearningTask
+
+    append = commands.add_parser("append", help="a dataset and more of its kind as one new file; what the service runs")
+    append.add_argument("old", type=Path, metavar="OLD")
+    append.add_argument("new", type=Path, metavar="NEW")
+    append.add_argument("--out", type=Path, required=True, metavar="FILE")
+    for prefix, whose in (("--old-", "the dataset's"), ("--", "the new data's")):
+        append.add_argument(f"{prefix}format", type=DatasetFormat, choices=list(DatasetFormat), help=f"{whose} format")
+        append.add_argument(f"{prefix}label", metavar="COLUMNS", help=f"{whose} label columns")
+    append.add_argument("--task", type=LearningTask, choices=list(LearningTask), default=LearningTask.MULTICLASS)
+    append.add_argument("--max-memory", type=int, default=4096, metavar="MIB")
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -150,17 +177,29 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from service.domain.sample import SampleWish
     from training.errors import TrainingFailed
     from training.look import look
 
     _bound_memory(options.max_memory * 2**20)
+    sample = SampleWish.from_json(options.sample) if options.sample else None
     try:
-        return look(options.file, _reading(options), options.base, options.json)
+        return look(options.file, _reading(options), options.base, options.json, sample)
     except OSError as error:
         print(f"cannot read {error.filename}: {error.strerror}", file=sys.stderr)
     except TrainingFailed as error:
         print(error, file=sys.stderr)
     return 2
+
+
+def _append(options: argparse.Namespace) -> int:
+    from training.append import append
+    from training.data.reading import Reading, label_columns
+
+    _bound_memory(options.max_memory * 2**20)
+    old = Reading(format=options.old_format, task=options.task, label=label_columns(options.old_label))
+    new = Reading(format=options.format, task=options.task, label=label_columns(options.label))
+    return append(options.old, old, options.new, new, options.out)
 
 
 def _reading(options: argparse.Namespace) -> Reading:

@@ -1,11 +1,11 @@
-"""One pass of all items over the frozen base: every cut at once, and a small raw copy for the linear baseline.
+"""What the frozen base makes of items: every cut at once, and a small raw copy for the linear baseline.
 
-Written to disk as float32 arrays while they come, so that neither images nor features need fit into memory.
+On disk as float32 arrays, so that neither images nor features need fit into memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from service.domain.artifact import InputKind, InputSpec
 from service.domain.faults import Fault
-from training.base_graph import BaseGraph
 from training.data.contents import Contents
 from training.errors import BadData
 
@@ -86,25 +85,10 @@ def inputs_of(
         raise BadData(faults) from None
 
 
-def extract(
-    contents: Contents, base: BaseGraph, spec: InputSpec, widths: Mapping[str, int], directory: Path
-) -> Iterator[int]:
-    """Fill the cache in ``directory``; yields how many items are done after each batch."""
-    cache = FeatureCache(directory, list(widths))
+def raw_width(spec: InputSpec) -> int:
+    """Numbers of an item's raw copy."""
     nothing = np.array([b""], dtype=object) if spec.kind is InputKind.TEXT else np.zeros((1, *spec.shape), np.float32)
-    raw_width = raw_copy(nothing, spec).shape[1]
-    outputs = {name: _writer(cache.file(name), len(contents), width) for name, width in widths.items()}
-    raw = _writer(cache.file(RAW), len(contents), raw_width)
-    for start in range(0, len(contents), BATCH):
-        items = range(start, min(start + BATCH, len(contents)))
-        inputs = inputs_of(contents, items, spec, base.pixels)
-        raw[start : items.stop] = raw_copy(inputs, spec)
-        found = base.features(inputs)
-        for name, output in outputs.items():
-            output[start : items.stop] = found[name]
-        yield items.stop
-    for output in (*outputs.values(), raw):
-        output.flush()
+    return int(raw_copy(nothing, spec).shape[1])
 
 
 def raw_copy(inputs: NDArray[Any], spec: InputSpec) -> Floats:
@@ -133,5 +117,6 @@ def _counts(words: Sequence[Sequence[int]]) -> Floats:
     return np.log1p(counts)
 
 
-def _writer(path: Path, items: int, width: int) -> Any:
+def writer(path: Path, items: int, width: int) -> Any:
+    """A new array [items, width] on disk, to be filled."""
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(items, width))

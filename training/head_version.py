@@ -153,7 +153,7 @@ def publish_head(run: FittedState) -> int:
     files = run.area.directory / (THIN if is_thin(run) else "export")
     verified = digests(files) if is_thin(run) else run.found["export"]["files"]
     candidate = Candidate(run.task.head, files, manifest, documents)
-    return publish(run.task.repository, candidate, lambda staged: hold_copy(staged, verified))
+    return publish(run.task.outbox or run.task.repository, candidate, lambda staged: hold_copy(staged, verified))
 
 
 def finished(run: FittedState) -> Finished:

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from service.domain.progress import Failed
+from service.domain.work_area import LOCK, LOG
 from training.errors import TrainingFailed
 from training.events import JsonLines
 from training.task import read_task
 
-LOCK, LOG = "lock", "trainer.log"
 ON_STDIN = "-"
 """In place of a working directory: it will be told on standard input."""
 LEAST_PRIORITY = 19

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from service.domain.dataset import MOST_FAULTS_SHOWN, DatasetReport, misfits
 from service.domain.faults import Fault
 from service.domain.learning import LearningTask
+from service.domain.sample import SampleWish
 from training.data.check import examine
 from training.data.reading import Reading
 
@@ -22,14 +23,19 @@ MOST_CLASSES = 30
 MOST_COLUMNS = 12
 
 
-def look(file: Path, reading: Reading, base: Path | None, as_json: bool) -> int:
-    """Print what the check finds. For a program always 0; for a person 1 when there are faults.
+def look(file: Path, reading: Reading, base: Path | None, as_json: bool, sample: SampleWish | None = None) -> int:
+    """Print what the check finds. For a program always 0; for a person 1 when there are faults. Of data without faults
+    a ``sample`` is handed over, where one is wished for.
 
     Raises:
         OSError: the file cannot be read.
         TrainingFailed: the base cannot be read.
     """
-    report, _ = examine(file, reading)
+    report, contents = examine(file, reading)
+    if sample is not None and contents is not None:
+        from training.data.sample import hand_over
+
+        hand_over(contents, sample)
     if base is not None:
         from training.base_graph import read_base_manifest
 

@@ -25,7 +25,8 @@ from training.candidates.probing import probe
 from training.data.targets import Classes
 from training.errors import BadData, BadRecipe
 from training.events import Announcer, Emit
-from training.features import BATCH, extract, inputs_of
+from training.feature_pass import FeaturePass
+from training.features import inputs_of
 from training.finetune.augment import resolve_policy
 from training.fitted_state import FittedState
 from training.gate import decide, enough_test_items
@@ -155,11 +156,15 @@ class HeadRun(FittedState):
         _ = self.checker  # started now, it has imported TensorFlow by the time there is something to check
         manifest, total = self.base_manifest, len(self.contents)
         copied = self.recipe.augment.cached_copies * len(self.split.train)
-        clock = [time.monotonic()]
         with self.area.fresh_directory("features") as directory:
-            for done in extract(self.contents, self.base, manifest.input, manifest.features, directory):
-                clock.append(time.monotonic())
+            once = FeaturePass(self.contents, self.base, manifest, directory, self.task.known_features)
+            for done in once.run():
                 self.announcer.progress("features", f"{done} of {total} items through the base", done, total + copied)
+
+        if once.reused:
+            share = once.reused / total
+            message = f"of {once.reused} of {total} items ({share:.0%}) the features were known from earlier jobs"
+            self.announcer.warn(message, {"features_reused": once.reused, "items": total})
 
         def told(done: int, copies: int) -> None:
             self.announcer.progress("features", f"{done} of {copies} copies", total + done, total + copied)
@@ -169,7 +174,8 @@ class HeadRun(FittedState):
         items = self.split.train[:SAMPLE]
         inputs = inputs_of(self.contents, items.tolist(), manifest.input, self.base.pixels)
         self.area.save_arrays("sample", items=items, inputs=inputs)
-        return {"items": total, "cuts": dict(manifest.features), "seconds_an_item": _pace(clock, total)}
+        found = {"items": total, "reused": once.reused, "cuts": dict(manifest.features)}
+        return {**found, "seconds_an_item": once.seconds_an_item}
 
     def _probe(self) -> dict[str, Any]:
         wanted = is_wanted(self.recipe.head)
@@ -232,14 +238,6 @@ class HeadRun(FittedState):
         if not self.found["gate"]["publish"]:
             return {"version": None}
         return {"version": head_version.publish_head(self)}
-
-
-def _pace(clock: Sequence[float], items: int) -> float:
-    """Seconds an item, given when each batch was done; the first, which compiles, counts where it is the only one."""
-    first = min(BATCH, items)
-    if items > first:
-        return (clock[-1] - clock[1]) / (items - first)
-    return (clock[-1] - clock[0]) / max(1, items)
 
 
 def _cost(began: float) -> dict[str, float]:

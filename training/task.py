@@ -14,6 +14,7 @@ from service.domain.jobs import check_head_name
 from service.domain.learning import LearningTask
 from training.data.reading import Reading, label_columns
 from training.errors import BadTask
+from training.known_features import KnownFeatures
 
 FILE = "task.json"
 
@@ -36,6 +37,10 @@ class Task:
     """How the dataset's file is read; the task in it is the recipe's to say."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     current: Path | None = None
+    outbox: Path | None = None
+    """Where to publish, when that is not in the repository."""
+    known_features: KnownFeatures | None = None
+    """What earlier jobs computed, and where this one leaves what it computes."""
     replay: Path | None = None
     """Data of old classes, for a head that keeps them; a person's runs only."""
 
@@ -53,7 +58,7 @@ class Task:
 
 KEYS = frozenset(
     {"job_id", "head", "base_model", "base_version", "base_directory", "dataset_file", "dataset", "repository"}
-    | {"recipe", "current"}
+    | {"recipe", "current", "known_features", "outbox"}
 )
 
 
@@ -84,6 +89,8 @@ def read_task(workdir: Path) -> Task:
             repository=Path(raw["repository"]),
             recipe=recipe,
             current=Path(raw["current"]) if raw.get("current") else None,
+            known_features=_known_features(raw.get("known_features")),
+            outbox=Path(raw["outbox"]) if raw.get("outbox") else None,
         )
     except OSError as error:
         raise BadTask(f"cannot read {path}: {error.strerror}") from error
@@ -108,6 +115,10 @@ def with_task(recipe: Mapping[str, Any], task: LearningTask) -> dict[str, Any]:
     if task is LearningTask.MULTICLASS or not isinstance(head, Mapping) or "task" in head:
         return dict(recipe)
     return {**recipe, "head": {**head, "task": str(task)}}
+
+
+def _known_features(raw: Mapping[str, Any] | None) -> KnownFeatures | None:
+    return KnownFeatures(Path(raw["directory"]), int(raw["most_bytes"])) if raw else None
 
 
 def _dataset(raw: Mapping[str, Any]) -> Dataset:

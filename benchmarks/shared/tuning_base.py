@@ -39,7 +39,7 @@ def tune(http: httpx.Client, archive: Path, head: str, recipe: dict[str, Any]) -
     with archive.open("rb") as file:
         answer = http.post(
             f"/v1/models/{NAME}:tune",
-            data={"head": head, "recipe": json.dumps(recipe)},
+            data={"head": head, "recipe": json.dumps(recipe), "require_new": "true"},
             files={"file": (archive.name, file)},
             timeout=120,
         )

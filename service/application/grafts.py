@@ -46,14 +46,23 @@ class Outlet:
 class HeadEndpoints(Mapping[str, Endpoint]):
     """The endpoints of one head, made when they are asked for: ten thousand heads hold none."""
 
-    __slots__ = ("_head", "_outlets")
+    __slots__ = ("_outlets", "head", "shown")
 
     def __init__(self, outlets: Mapping[str, Outlet], head: Head) -> None:
-        self._outlets, self._head = outlets, head
+        self._outlets, self.head = outlets, head
+        self.shown: Callable[[Tensors], None] | None = None
+        """Told of the base's outputs that the head has answered from, on the lane's thread; it must be quick."""
+
+    @property
+    def cut(self) -> str:
+        """Where on its base the head is."""
+        return next(iter(self._outlets.values())).cut
 
     def __getitem__(self, name: str) -> Endpoint:
         outlet = self._outlets[name]
-        finish: Finish = dict if outlet.form is None else partial(_answer, self._head, outlet.cut, outlet.form)
+        finish: Finish = dict if outlet.form is None else partial(_answer, self.head, outlet.cut, outlet.form)
+        if self.shown is not None and outlet.form is not None:
+            finish = partial(_answer_and_show, finish, self.shown)
         return Endpoint(outlet.signature, outlet.runs, outlet.batcher, finish)
 
     def __iter__(self) -> Iterator[str]:
@@ -65,6 +74,12 @@ class HeadEndpoints(Mapping[str, Endpoint]):
 
 def _answer(head: Head, cut: str, form: AnswerForm, features: Tensors) -> dict[str, Array]:
     return head.answer(features_at(features, cut), form)
+
+
+def _answer_and_show(answer: Finish, show: Callable[[Tensors], None], features: Tensors) -> dict[str, Array]:
+    found = answer(features)
+    show(features)
+    return found
 
 
 class Grafts:

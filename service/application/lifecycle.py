@@ -15,7 +15,7 @@ from service.application.online import Online
 from service.application.ports import Listing
 from service.domain.engines import EngineChoice
 from service.domain.errors import ModelNotFound, NotReady, ServiceError, UnknownLabel
-from service.domain.serving_config import Latest, Specific, VersionPolicy, applied_labels, aspired
+from service.domain.serving_config import Directed, Latest, Specific, VersionPolicy, applied_labels, aspired
 from service.domain.versions import Load, ModelRef, Snapshot, Unload, VersionState, next_action
 
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
@@ -261,6 +261,9 @@ class ModelVersions:
                 told.append("the version policy names no version")
             absent = sorted(self._wish.policy.versions - self._found.keys())
             told += [f"version {number} was asked for and is not there" for number in absent]
+        if isinstance(self._wish.policy, Directed):
+            absent = sorted(self._wish.policy.versions - self._found.keys())
+            told += [f"version {number} is named by the model's direction and is not there" for number in absent]
         for label, number in sorted(self._wish.labels.items()):
             if self.labels.get(label) != number:
                 told.append(f"label {label} is for version {number}, which does not answer")

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+import random
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from service.application.retries import Retries
 from service.application.sight import Sight
 from service.application.turns import Outcome, Turn, Turns
 from service.application.workers import Workers
+from service.domain.direction import DirectionByModel
 from service.domain.errors import ServiceError
 from service.domain.serving_config import ServingConfig, refuse_unavailable_labels
 from service.domain.versions import Load, Unload, VersionState
@@ -50,11 +52,14 @@ class Models(Registry):
         poll_s: float = 0.5,
         threads: int = 4,
         companions: Companions | None = None,
+        directions: Callable[[], DirectionByModel] | None = None,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         """``config`` lists models by name. Every other model of the repository is served in its ``keep`` newest
         versions. ``required`` models must be live for readiness. ``companions`` begin with a version when this does.
+        ``directions`` and ``draw`` are the registry's.
         """
-        super().__init__(config or ServingConfig(), required)
+        super().__init__(config or ServingConfig(), required, directions, draw)
         self._repository, self._loader, self._observer, self._clock = repository, loader, observer, clock
         self._keep, self._poll_s, self._companions = keep, poll_s, companions
         self._workers = Workers(threads)
@@ -70,7 +75,7 @@ class Models(Registry):
         one, the first that sees everything: what it saw is what is wanted from then on.
         """
         while True:
-            if self._poll_s or not self._sight.complete or self._sight.problem:
+            if self._poll_s or not self._sight.complete or self._sight.problem or self._redirected:
                 await self.look()
             else:
                 self._take_in(self._sight)
@@ -78,7 +83,7 @@ class Models(Registry):
 
     async def look(self) -> None:
         """Read the repository once, and start whatever that calls for."""
-        seen = await self._workers.look(sight.look, self._repository, self._config, self._keep, self._sight)
+        seen = await self._look(self._config)
         if seen.config is self._config:  # else it was replaced meanwhile, and another look is under way
             self._take_in(seen)
 
@@ -88,7 +93,7 @@ class Models(Registry):
         Raises:
             PreconditionFailed: a label is for a version that neither answers nor is about to.
         """
-        seen = await self._workers.look(sight.look, self._repository, config, self._keep, self._sight)
+        seen = await self._look(config)
         for model in config.models:
             found = [listing.id.version for listing in seen.found(model.name)]
             refuse_unavailable_labels(model, found, self._serving.get(model.name, {}))
@@ -96,6 +101,14 @@ class Models(Registry):
         self._config = config
         self._take_in(seen)
         return added
+
+    async def _look(self, config: ServingConfig) -> Sight:
+        arguments = (self._repository, config, self._keep, self._sight, self._directions())
+        return await self._workers.look(sight.look, *arguments)
+
+    @property
+    def _redirected(self) -> bool:
+        return self._directions() is not self._sight.directions
 
     async def settle(self) -> None:
         """Wait until every step under way has ended, and those that followed from them."""

@@ -14,6 +14,7 @@ from service.application.batching import Batcher
 from service.application.graphs import SharedGraph
 from service.application.ports import Listing
 from service.domain.errors import SignatureNotFound
+from service.domain.probation import Seen
 from service.domain.tensors import NUMPY_TYPES, Array, Signature, Tensors
 from service.domain.versions import VersionId
 
@@ -62,6 +63,8 @@ class Online:
     endpoints: Mapping[str, Endpoint]
     shared: SharedGraph
     pins: int = 0
+    watched: Seen | None = None
+    """Where what comes of its requests is noted, while somebody wants to know."""
     id: VersionId = field(init=False)
     """Which version this is: the listing's, at hand for every request."""
     _unpinned: asyncio.Event | None = None

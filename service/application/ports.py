@@ -11,15 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.announcements import Announcement
 from service.domain.artifact import Manifest
 from service.domain.batches import BatchLimits
-from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
+from service.domain.dataset import Dataset, DatasetFormat, DatasetReport, Extended
+from service.domain.direction import Direction
 from service.domain.engines import EngineChoice
 from service.domain.heads import Head
 from service.domain.jobs import Job, JobEvent, JobState, Move
+from service.domain.on_success import OnSuccess
 from service.domain.progress import TrainerEvent
+from service.domain.sample import SampleWish
 from service.domain.serving_config import ServingConfig
 from service.domain.tensors import Array, Signature, Tensors
+from service.domain.uploads import Part, Upload
 from service.domain.versions import VersionId
 
 # --- Serving ----------------------------------------------------------------------------------------------------------
@@ -88,6 +96,8 @@ class Listing:
     manifest: Manifest | None
     problem: str | None = None
     """Why it cannot be read as a version, if so."""
+    provisional: bool = False
+    """Nobody published it: it answers for as long as nothing that was published does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,17 +252,56 @@ class ServingObserver(Protocol):
         """A version answers no longer and its memory is free."""
 
 
+class StoreObserver(Protocol):
+    """Told how a directory is kept as a store of versions is. From any thread."""
+
+    def store_looked(self, reachable: bool, seconds: float) -> None:
+        """The store was looked at, or could not be."""
+
+    def version_fetched(self, version: VersionId, size_bytes: int, seconds: float) -> None:
+        """A version was brought in."""
+
+    def version_refused(self, version: VersionId) -> None:
+        """What the store holds of a version is not what was published."""
+
+    def cache_held(self, versions: int, size_bytes: int) -> None:
+        """So much is in the directory now. Told again and again."""
+
+
 # --- Tuning -----------------------------------------------------------------------------------------------------------
 
 
 class DatasetChecker(Protocol):
     """Looks at labelled data with the trainer's own eyes, and stops looking when its caller is cancelled."""
 
-    async def check(self, file: Path, format: DatasetFormat | None, options: Mapping[str, str]) -> DatasetReport:
-        """What is in the file, and everything wrong with it.
+    async def check(
+        self,
+        file: Path,
+        format: DatasetFormat | None,
+        options: Mapping[str, str],
+        sample: SampleWish | None = None,
+    ) -> DatasetReport:
+        """What is in the file, and everything wrong with it. Of data without faults some items, as a base takes them,
+        are written where a ``sample`` is wished for, if they are of classes.
 
         Raises:
             ModelFailed: the check itself broke.
+        """
+
+    async def extend(
+        self,
+        old: Path,
+        dataset: Dataset,
+        new: Path,
+        format: DatasetFormat | None,
+        options: Mapping[str, str],
+        into: Path,
+    ) -> Extended:
+        """Write into a file what ``dataset``, whose content is ``old``, and the file ``new`` hold together; nothing
+        where the report tells faults.
+
+        Raises:
+            ModelFailed: it broke.
         """
 
 
@@ -275,6 +324,74 @@ class DatasetFiles(Protocol):
 
     def sweep(self, wanted: Callable[[], Collection[str]]) -> int:
         """Remove what dead processes left behind: uploads, and kept files whose names are not wanted. Says how many."""
+
+
+class SharedFiles(Protocol):
+    """Files that lie where an operator said that they may be referred to."""
+
+    def copy(self, reference: str, into: Path, most_bytes: int, wanted: Callable[[], bool]) -> None:
+        """Copy the file of this name, unless it stops being ``wanted`` on the way. Blocks.
+
+        Raises:
+            InvalidInput: there is no such plain file.
+            UploadTooLarge: it is larger than ``most_bytes``.
+            Conflict: it was changed meanwhile.
+            NoRoom: there is no room for it.
+        """
+
+
+class PartWriter(Protocol):
+    """Where one part of an upload is written. Every method blocks."""
+
+    def write(self, data: bytes | bytearray) -> None:
+        """The next bytes. Raises: NoRoom."""
+
+    @property
+    def part(self) -> Part:
+        """What has been written so far."""
+
+    def keep(self, at: float) -> None:
+        """From now on the part is there, whatever dies when. Without this it was never written."""
+
+
+class UploadStore(Protocol):
+    """Uploads in parts at rest, on this machine: any process on it may take any part. Every method blocks.
+
+    Raises:
+        UploadNotFound: from any that names an upload: there is none.
+        NoRoom: from any that writes.
+    """
+
+    def add(self, upload: Upload, admit: Callable[[Sequence[Upload], int], None]) -> None:
+        """Begin an upload. ``admit`` sees all that are there and the bytes that nobody has been promised, while no
+        other can begin, and refuses by raising.
+        """
+
+    def upload(self, id: str) -> Upload:
+        """As it is now."""
+
+    def uploads(self) -> Sequence[Upload]:
+        """All of them."""
+
+    def receive(self, upload: Upload, number: int, most_bytes: int) -> AbstractContextManager[PartWriter]:
+        """Where to write a part. Raises: Overloaded, somebody else is writing it, or the whole is being used."""
+
+    def whole(self, id: str) -> AbstractContextManager[Path]:
+        """The file, for the length of the block, in which nobody else changes it; it may be moved away. Raises:
+        Overloaded, parts are still being written.
+        """
+
+    def seal(self, id: str, size: int, at: float) -> None:
+        """All parts are there, ``size`` bytes; what lies beyond was written in vain. Inside ``whole``."""
+
+    def finish(self, id: str, dataset_id: str, at: float) -> None:
+        """It has become this dataset; the bytes go. Inside ``whole``."""
+
+    def discard(self, id: str) -> None:
+        """Remove it. Raises: Overloaded, parts are being written."""
+
+    def sweep(self) -> int:
+        """Remove what dead processes left half made or half removed. Says how many."""
 
 
 class JobStore(Protocol):
@@ -301,6 +418,12 @@ class JobStore(Protocol):
     def delete_dataset(self, dataset_id: str) -> Dataset:
         """Returns what was deleted. Raises: DatasetNotFound; Conflict when a job that is not ended needs it."""
 
+    def unused_datasets(self, created_before: float) -> Sequence[Dataset]:
+        """Those of before that no job names, ended or not; oldest first."""
+
+    def forget_dataset(self, dataset: Dataset) -> bool:
+        """Delete it, unless a job names it meanwhile, or it is another by now; whether it was deleted."""
+
     def add_job(self, job: Job, event: JobEvent, idempotency_key: str | None) -> Job:
         """Store a new job with its first event; with a key seen before, return that key's job instead.
 
@@ -311,6 +434,9 @@ class JobStore(Protocol):
 
     def job_of_key(self, idempotency_key: str) -> Job | None:
         """The job that was asked for under this key, if one was."""
+
+    def made_of(self, head: str, base: str, dataset_id: str, most: int) -> Sequence[Job]:
+        """The newest jobs that made a version of this head from these."""
 
     def job(self, job_id: str) -> Job:
         """Raises: JobNotFound."""
@@ -325,9 +451,12 @@ class JobStore(Protocol):
         """The ``seq`` of the newest event. Raises: JobNotFound."""
 
     def claim(self, owner: str, now: float) -> Job | None:
-        """Take the oldest queued job whose pause, if it has one, is over, for ``owner``, and move it to VALIDATING,
-        attempt + 1; None when none waits.
+        """Take the queued job whose turn it is (``job_queue``), of those whose pause, if they have one, is over, for
+        ``owner``, and move it to VALIDATING, attempt + 1; None when none waits.
         """
+
+    def queue(self, now: float) -> Sequence[str]:
+        """The jobs that could be claimed, in the order in which they will be."""
 
     def move(self, move: Move, *, owner: str | None = None, unheard_since: float | None = None) -> Job:
         """Store a move together with its event, if the stored job is still in the state it moves from and, where they
@@ -355,11 +484,58 @@ class JobStore(Protocol):
             JobNotFound: there is no such job.
         """
 
+    def ended_jobs(self, before: float, after: Job | None, most: int) -> Sequence[Job]:
+        """Jobs that ended before then, the longest ended first, from the one that follows ``after`` on."""
+
+    def forget_jobs(self, ids: Collection[str]) -> int:
+        """Delete these jobs, if they have ended, with their events; how many there were."""
+
     def counts(self) -> Mapping[JobState, int]:
         """How many jobs there are in each state that is not an end; states without any may be left out."""
 
     def lost(self, stale_before: float) -> Sequence[Job]:
         """Active jobs whose owner has not been heard of since ``stale_before``."""
+
+
+class Outbox(Protocol):
+    """Ends of jobs that are still to be told, put there as they are stored. Every method blocks.
+
+    Raises:
+        NotReady: from any of them, the database does not answer.
+    """
+
+    def take(self, now: float, until: float, most: int) -> Sequence[Announcement]:
+        """Those that are due, the longest waiting first; whoever takes one has it to himself ``until`` then."""
+
+    def put_off(self, announcement: Announcement, until: float) -> None:
+        """Have it due again then."""
+
+    def drop(self, announcement: Announcement) -> None:
+        """It is dealt with."""
+
+
+class Listener(Protocol):
+    """Who is told of the ends of jobs."""
+
+    async def tell(self, announcement: Announcement) -> None:
+        """Tell him; done in bounded time. Raises: Undelivered, he did not say that he heard."""
+
+
+class AnnouncementObserver(Protocol):
+    """Told what became of telling others."""
+
+    def announced(self, outcome: str) -> None:
+        """An attempt was made: ``delivered``, ``failed``, or ``given_up`` when it was the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a base made of some inputs."""
+
+    by_cut: Mapping[str, NDArray[np.float32]]
+    """[n, D] each."""
+    signatures: Collection[str]
+    """All that the base offers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +553,8 @@ class TrainerTask:
     recipe: Mapping[str, Any]
     current: Path | None = None
     """The head's version that answers now, to be compared with."""
+    outbox: Path | None = None
+    """Where to publish, when that is not in the repository."""
 
 
 class TrainerRun(Protocol):
@@ -390,6 +568,9 @@ class TrainerRun(Protocol):
 
     async def stop(self, grace_s: float) -> None:
         """Ask it to end, and make it after ``grace_s`` seconds; returns when its whole process group is gone."""
+
+    def memory_bytes(self) -> int:
+        """What is resident in all its processes together; 0 when none is left. Blocks shortly."""
 
     def log_tail(self) -> str:
         """The last lines it wrote to its log, for an error's details."""
@@ -419,6 +600,101 @@ class Trainer(Protocol):
         """The jobs that have something in the work area. Blocks."""
 
 
+class VersionPublisher(Protocol):
+    """What makes a version of what a trainer has published in its outbox. Every method blocks."""
+
+    def outbox(self, job_id: str) -> Path | None:
+        """Where the trainer of a job publishes; None where it does so in the repository itself."""
+
+    def publish(self, job_id: str, model: str, version: int) -> int:
+        """Let everyone see what the trainer published under this number; the number that it has for everyone. A job
+        has one: asked again, after whatever kill, it is the same.
+
+        Raises:
+            NotReady: it cannot be done now.
+        """
+
+    def discard(self, job_id: str) -> None:
+        """Remove what an ended job left in its outbox."""
+
+
+class GoingLive(Protocol):
+    """What becomes of the versions that jobs publish.
+
+    Raises:
+        NotReady: from either, what decides it does not answer now.
+    """
+
+    async def hold(self, model: str, by: str) -> object:
+        """Let what answers now go on answering, whatever is published."""
+
+    async def published(self, model: str, version: int, on_success: OnSuccess, by: str) -> object:
+        """Do with a version what was asked for. To do it again changes nothing.
+
+        Raises:
+            Conflict: it cannot be done.
+        """
+
+
+class LiveBases(Protocol):
+    """What bases that answer now make of inputs, and heads that come to stand on them."""
+
+    async def features(self, base: str, digest: str, inputs: Array) -> Features:
+        """Of inputs [n, ...], each time as few as disturb nobody.
+
+        Raises:
+            NotReady: this version of the base does not answer here now; Overloaded, ModelFailed: as any request.
+        """
+
+    async def taken_up(self, head: str) -> str | None:
+        """Look at what there is now, and wait until the head answers; else why it does not. Bounded in time."""
+
+
+class ProvisionalShelf(Protocol):
+    """Where provisional heads lie, one a name at most, as version 0. Every method blocks."""
+
+    def put(self, model: str, manifest: Manifest, head: Head, golden: GoldenPair) -> None:
+        """Let it lie there, in the place of one that does. The manifest is complete but for digest and files.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+
+    def held(self) -> Mapping[str, str]:
+        """By name the job that each stands in for."""
+
+    def remove(self, model: str) -> None:
+        """Take it away, if it is there."""
+
+
+class DirectionStore(Protocol):
+    """Directions at rest. Every method blocks.
+
+    Raises:
+        NotReady: from any of them, the store does not answer.
+    """
+
+    def directions(self) -> Mapping[str, Direction]:
+        """All, by model."""
+
+    def direct(self, model: str, direction: Direction) -> None:
+        """Store the one that follows from the one stored; revision 1 is the first.
+
+        Raises:
+            Conflict: another one was stored meanwhile.
+        """
+
+
+class DirectionObserver(Protocol):
+    """Told what is seen of versions that are compared or on trial."""
+
+    def compared(self, model: str, version: int, rows: int, differed: int) -> None:
+        """So many rows were also given to this version, which decided differently on some."""
+
+    def taken_back(self, model: str, version: int) -> None:
+        """A canary went beyond its limits."""
+
+
 class TuningObserver(Protocol):
     """Told what happened while tuning."""
 
@@ -443,6 +719,10 @@ class LiveModels(Protocol):
 
     def listings(self, model: str) -> Sequence[Listing]:
         """Every version of a model that the repository was last seen to hold, live or not, whoever made it."""
+
+    @property
+    def looked(self) -> bool:
+        """Whether the repository was read since the start: before, a model that is not listed may be there."""
 
 
 class Clock(Protocol):

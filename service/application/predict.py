@@ -13,7 +13,7 @@ from service.application.many_heads import ManyCall, held
 from service.application.online import Endpoint, Online
 from service.application.ports import ServingObserver
 from service.application.registry import Registry
-from service.domain.errors import ServiceError, kind_of
+from service.domain.errors import ModelFailed, ServiceError, kind_of
 from service.domain.tensors import DEFAULT_SIGNATURE, Array, Signature, Tensors
 from service.domain.versions import ModelRef, VersionId
 
@@ -53,13 +53,17 @@ class Call:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._online.unpin()
-        self._say(self._online.id.version, error)
+        online = self._online
+        online.unpin()
+        seconds = self._say(online.id.version, error)
+        if online.watched is not None and (error is None or isinstance(error, ModelFailed)):
+            online.watched.saw(error is not None, seconds)
 
-    def _say(self, version: int | None, error: BaseException | None) -> None:
+    def _say(self, version: int | None, error: BaseException | None) -> float:
         seconds = time.monotonic() - self._begun
         name = self.signature_name
         self._observer.answered(self._ref.model, version, name, self._door, _outcome(error), seconds, self._api)
+        return seconds
 
     @property
     def version(self) -> VersionId:

@@ -7,24 +7,36 @@ looked its version up and pinned it cannot see half a swap. Belongs to the event
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from service.application.lifecycle import ModelVersions, VersionStatus
 from service.application.online import Online
 from service.application.past import Past
 from service.application.ports import Listing
 from service.application.sight import Sight
+from service.domain.direction import NOBODY, DirectionByModel, answering
 from service.domain.errors import ModelNotFound
 from service.domain.serving_config import ServingConfig
-from service.domain.versions import ModelRef, Readiness, VersionState, readiness
+from service.domain.versions import ModelRef, Readiness, VersionId, VersionState, readiness
 
 
 class Registry:
     """The models, by name."""
 
-    def __init__(self, config: ServingConfig, required: Collection[str] = ()) -> None:
-        """``config`` lists models by name; the ``required`` ones must be live for readiness."""
-        self._config, self._required = config, tuple(required)
+    def __init__(
+        self,
+        config: ServingConfig,
+        required: Collection[str] = (),
+        directions: Callable[[], DirectionByModel] | None = None,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        """``config`` lists models by name; the ``required`` ones must be live for readiness. ``directions`` says which
+        versions answer whom, the same mapping for as long as nothing of it changes. ``draw`` gives numbers from 0 up to
+        1, by which requests are divided among versions.
+        """
+        self._config, self._required, self._draw = config, tuple(required), draw
+        self._directions = directions or _nobody_directs
         self.config_problem: str | None = None
         """Why another configuration, which somebody wrote down, is not in force."""
         self._models: dict[str, ModelVersions] = {}
@@ -47,12 +59,23 @@ class Registry:
             NotReady: a label's version does not answer yet.
         """
         model, number = ref.model, ref.version
-        if ref.label is not None and model in self._models:
-            number = self._models[model].labelled(ref.label)
+        if number is None and (ref.label is not None or model in self._directions()):
+            number = self._unnumbered(ref)
         online = self._newest.get(model) if number is None else self._serving.get(model, {}).get(number)
         if online is None:
             raise ModelNotFound(f"Servable not found for request: {ref}")
         return online
+
+    def _unnumbered(self, ref: ModelRef) -> int | None:
+        """The version for a request that names none; None is the newest."""
+        direction = self._directions().get(ref.model)
+        if direction is not None:
+            number = answering(direction, ref.label, self._serving.get(ref.model, {}), self._draw())
+            if number is not None:
+                return number
+        if ref.label is not None and ref.model in self._models:
+            return self._models[ref.model].labelled(ref.label)
+        return None
 
     # --- For operators ------------------------------------------------------------------------------------------------
 
@@ -86,13 +109,29 @@ class Registry:
         return self._config
 
     def live_listing(self, model: str) -> Listing | None:
-        """The newest live version's listing."""
-        newest = self._newest.get(model)
-        return newest.listing if newest is not None else None
+        """The listing of the published version that answers whoever asks for none in particular."""
+        answering, direction = self._newest.get(model), self._directions().get(model)
+        if answering is not None and direction is not None and direction.stable is not None:
+            answering = self._serving[model].get(direction.stable, answering)
+        # Of versions that answer the newest is provisional where nothing published does, and only there.
+        return answering.listing if answering is not None and not answering.listing.provisional else None
+
+    def online(self, model: str) -> Mapping[int, Online]:
+        """What answers of a model now, by version."""
+        return self._serving.get(model, {})
+
+    def in_use(self) -> Collection[VersionId]:
+        """Every version that answers now. From any thread: the serving map's parts are replaced, never edited."""
+        return {one.id for live in list(self._serving.values()) for one in live.values()}
 
     def listings(self, model: str) -> Sequence[Listing]:
         """Every version the repository was last seen to hold of a model, live or not."""
-        return self._sight.found(model)
+        return tuple(one for one in self._sight.found(model) if not one.provisional)
+
+    @property
+    def looked(self) -> bool:
+        """Whether the repository was read since the start."""
+        return self._sight.complete
 
     def readiness(self) -> Readiness:
         """Whether requests may be sent here. Who was ready once is not made unready by a model that comes along."""
@@ -134,3 +173,7 @@ class Registry:
         self._opened = self._opened or (bool(self._serving) and not self._unsettled)
         self._change.set()
         self._change = asyncio.Event()
+
+
+def _nobody_directs() -> DirectionByModel:
+    return NOBODY

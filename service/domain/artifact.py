@@ -44,6 +44,8 @@ REFERENCE = EXTRA / "reference.npz"
 """What training features looked like, for telling strange items; the service does not read it."""
 KERAS_MODEL = EXTRA / "model.keras"
 CHECKSUMS = EXTRA / "SHA256SUMS"
+REFUSED = PurePosixPath(".refused")
+"""In place of a version: why whoever brings versions here did not let it in."""
 OF_EVERY_HEAD = (HEAD, GOLDEN)
 """What a head's manifest must list: its numbers, and the answers that prove them."""
 MAX_VERSION = 2**63 - 1
@@ -114,6 +116,15 @@ class Route:
 
     via: str
     form: AnswerForm
+
+
+HEAD_ROUTES: Mapping[str, Route] = {
+    "serving_default": Route("features", AnswerForm.PREDICT),
+    "classify": Route("features_from_examples", AnswerForm.CLASSIFY),
+    "regress": Route("features_from_examples", AnswerForm.REGRESS),
+    "classify_bytes": Route("features_from_bytes", AnswerForm.PREDICT),
+}
+"""The signatures of heads, as far as their base offers what it takes, and their task has an answer of that form."""
 
 
 @dataclass(frozen=True, slots=True)

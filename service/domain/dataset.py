@@ -24,6 +24,8 @@ class DatasetFormat(StrEnum):
 
     ZIP = "zip"
     """One folder a class, PNG or JPEG images in it."""
+    TAR = "tar"
+    """The same in a tar archive, plain or in gzip."""
     CSV = "csv"
     """A header, one label column, numbers in all others."""
     NPZ = "npz"
@@ -117,6 +119,22 @@ class Dataset:
     """How it was to be read: the label column, for instance."""
     file: str = ""
     """The name its content is kept under."""
+    parent: str | None = None
+    """The dataset that it has all items of, and more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """What became of a dataset and more of its kind."""
+
+    report: DatasetReport
+    """Of both together; of what was to be added, where that has faults."""
+    options: Mapping[str, str]
+    """How the new file is to be read."""
+    added: int
+    """Items that the dataset had not; with none there is no new file."""
+    known: int
+    """Items that were left out because it had them."""
 
 
 def dataset_id(digest: str) -> str:

@@ -4,12 +4,14 @@
     ├── InvalidInput            the request cannot be answered as written
     ├── NotSupported            it asks for something that this server does not do
     ├── UploadTooLarge          more bytes than this server accepts
+    ├── NoRoom                  more bytes than there is room for now, here or on the disk
     ├── InvalidDataset          labelled data with faults, every one of them listed
     ├── UnknownLabel            no such name for a version
     ├── SignatureNotFound       the model has no such way to be called
     ├── ModelNotFound           no such model, or no such version of it, answers now
     ├── JobNotFound
     ├── DatasetNotFound
+    ├── UploadNotFound
     ├── Conflict                the thing exists, but not in a state that allows this
     ├── PreconditionFailed      what is asked for rests on something that is not so now
     ├── LoadFailed              models that were asked for could not be made live
@@ -24,6 +26,7 @@ Each door has one total table from these kinds to its own codes; a test proves t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from service.domain.faults import Fault
@@ -43,6 +46,10 @@ class NotSupported(ServiceError):
 
 class UploadTooLarge(ServiceError):
     """The upload is larger than this server accepts."""
+
+
+class NoRoom(ServiceError):
+    """There is no room to keep what was sent, or is about to be."""
 
 
 class InvalidDataset(ServiceError):
@@ -78,6 +85,10 @@ class JobNotFound(ServiceError):
 
 class DatasetNotFound(ServiceError):
     """No dataset has this id."""
+
+
+class UploadNotFound(ServiceError):
+    """No upload in parts has this id, or not any more."""
 
 
 class Conflict(ServiceError):
@@ -136,3 +147,8 @@ def retry_after_s(error: ServiceError) -> float | None:
 def kind_of(error: ServiceError) -> type[ServiceError]:
     """The kind an error belongs to."""
     return next((kind for kind in KINDS if isinstance(error, kind)), ServiceError)
+
+
+def code_of(error: ServiceError) -> str:
+    """What machines call the kind of an error, whatever the door: ``dataset_not_found``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind_of(error).__name__).lower()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from service.domain.budget import Budget
 from service.domain.errors import Conflict, InvalidInput
 
 
@@ -67,6 +68,9 @@ PHASES = (
 )
 """What the trainer does, in order. It announces each by name."""
 
+WAITING = "waiting"
+"""In place of a phase: the job is handed on, and waits for a machine to work on. It costs nothing meanwhile."""
+
 PHASE_STATES: Mapping[str, JobState] = {
     "validate": JobState.VALIDATING,
     "split": JobState.RUNNING,
@@ -121,6 +125,10 @@ class JobRequest:
     base: str
     dataset: str
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    priority: int = 0
+    budget: Budget = Budget()
+    on_success: str = "promote"
+    """What becomes of the version; see ``OnSuccess``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,14 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """The work begins on one machine of several; ``data`` names it, and what it gives to the job."""
+
+    message: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The job ended well. ``version`` is None when the gate refused the candidate."""
 
@@ -54,10 +62,11 @@ class Failed:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-TrainerEvent = PhaseProgress | Warned | Finished | Failed
+TrainerEvent = PhaseProgress | Warned | Placed | Finished | Failed
 _TYPES: Mapping[str, type[TrainerEvent]] = {
     "progress": PhaseProgress,
     "warning": Warned,
+    "placed": Placed,
     "finished": Finished,
     "failed": Failed,
 }
@@ -113,7 +122,7 @@ def _well_typed(event: TrainerEvent) -> bool:
                 and isinstance(event.total, int)
                 and isinstance(event.eta_s, int | float | None)
             )
-        case Warned():
+        case Warned() | Placed():
             return isinstance(event.message, str) and isinstance(event.data, dict)
         case Finished():
             parts = (event.metrics, event.gate, event.recipe)

@@ -48,7 +48,19 @@ class Specific:
         return self.versions & frozenset(found)
 
 
-VersionPolicy = Latest | All | Specific
+@dataclass(frozen=True, slots=True)
+class Directed:
+    """What another policy wants, and the versions that a direction names."""
+
+    otherwise: Latest | All | Specific
+    versions: frozenset[int]
+
+    def wanted(self, found: Collection[int]) -> frozenset[int]:
+        """Which of the versions found ought to be live."""
+        return self.otherwise.wanted(found) | (self.versions & frozenset(found))
+
+
+VersionPolicy = Latest | All | Specific | Directed
 
 
 def aspired(
@@ -61,7 +73,7 @@ def aspired(
     tried until one answers. That one is wanted no longer then, and goes when one of the newest answers.
     """
     wanted = policy.wanted(found)
-    if isinstance(policy, Latest) and wanted and not live and wanted <= frozenset(failed):
+    if isinstance(policy, Latest | Directed) and wanted and not live and wanted <= frozenset(failed):
         tried = frozenset(failed) & frozenset(found)
         return wanted | tried | newest(number for number in found if number not in tried)
     return wanted

@@ -124,11 +124,13 @@ class Readiness:
 
     ready: bool
     waiting: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What is not as it ought to be, though requests may be sent."""
 
     @property
     def reason(self) -> str:
         """One sentence for whoever asks."""
-        return "ready" if self.ready else "; ".join(self.waiting)
+        return "; ".join(("ready", *self.notes) if self.ready else self.waiting)
 
 
 def readiness(required: Collection[str], loading: Collection[str], live: Collection[str]) -> Readiness:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from service.adapters.rest.app import RestApplication, api
+from service.adapters.rest.directions import directions_router
 from service.adapters.rest.http_limits import HttpLimits
 from service.adapters.rest.monitoring import monitoring_router
 from service.adapters.rest.number_process import NumberProcess
@@ -14,9 +15,12 @@ from service.adapters.rest.operations import operations_router
 from service.adapters.rest.server import HttpServer
 from service.adapters.rest.tfserving import TfServingDoor
 from service.adapters.rest.tuning import tuning_router
+from service.adapters.rpc.dataset_uploads import UploadLimits
+from service.adapters.rpc.going_live import GoingLiveService
 from service.adapters.rpc.model_status import ModelStatusService
 from service.adapters.rpc.prediction import PredictionService
 from service.adapters.rpc.server import RpcServer
+from service.adapters.rpc.tuning import TuningService
 from service.domain.versions import Readiness
 from service.wiring.announcement import addresses, literal
 from service.wiring.parts import Parts
@@ -61,6 +65,7 @@ class Doors:
         if settings.discover:
             # What is tuned is published into the repository; where nobody looks, nothing is tuned.
             routers.append(tuning_router(parts.tuning, most_upload_bytes=settings.max_upload_bytes))
+            routers.append(directions_router(parts.going_live.directing, parts.going_live.probations))
         if parts.files.monitoring_path:
             routers.append(monitoring_router(parts.files.monitoring_path, told.tfserving_metrics))
         limits = HttpLimits(
@@ -76,11 +81,15 @@ class Doors:
 
     def _rpc_door(self, parts: Parts) -> RpcServer:
         settings = self._settings
+        limits = UploadLimits(settings.max_upload_bytes, settings.read_timeout_seconds)
+        directing = parts.going_live
         only_socket = settings.grpc_socket and not settings.grpc_port
         return RpcServer(
             PredictionService(parts.predictor, tensor_content=settings.tensor_content),
             ModelStatusService(parts.models, parts.reloads_everywhere),
             None if only_socket else f"{literal(settings.host)}:{settings.grpc_port}",
+            tuning=TuningService(parts.tuning, limits) if settings.discover else None,
+            going_live=GoingLiveService(directing.directing, directing.probations) if settings.discover else None,
             socket=settings.grpc_socket,
             tls=parts.files.tls,
             arguments=(

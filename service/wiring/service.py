@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from service.adapters.crew.membership import Membership
@@ -58,9 +59,10 @@ class Service:
     def readiness(self) -> Readiness:
         """Whether requests may be sent here; of several workers, whether they may be sent to all."""
         mine = self._own_readiness()
-        if self._membership is None or self._draining:
-            return mine
-        return self._membership.readiness(mine)
+        store = self._parts.store
+        if self._membership is not None and not self._draining:
+            mine = self._membership.readiness(mine)
+        return replace(mine, notes=store.notes) if store is not None else mine
 
     def _own_readiness(self) -> Readiness:
         if self._draining:
@@ -82,6 +84,7 @@ class Service:
                 ("configuration", self._follow_configuration()),
                 ("readiness", self._follow_readiness()),
                 ("tuning", self._tune()),
+                ("going live", parts.going_live.work()),
             )
         ]
         stopping = asyncio.create_task(stop.wait())

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from service.adapters import client
-from service.adapters.client import ClientError, events
+from service.adapters.client import ClientError
+from service.adapters.client.following import events
 
 Act = Callable[[], httpx.Response]
 
@@ -84,9 +85,12 @@ def test_a_name_is_one_segment_of_the_path(name: str) -> None:
     with httpx.Client(base_url="http://graft", transport=server) as asking:
         for command in (
             ["predict", name, "[1]"],
-            ["jobs", name],
-            ["jobs", name, "--cancel"],
-            ["jobs", name, "--follow"],
+            ["jobs", "show", name],
+            ["jobs", "cancel", name],
+            ["jobs", "watch", name],
+            ["jobs", "events", name],
+            ["datasets", "show", name],
+            ["datasets", "delete", name],
         ):
             arguments = client_arguments(*command)
             with pytest.raises(ClientError):

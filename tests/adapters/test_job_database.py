@@ -1,12 +1,11 @@
-"""The job store over SQLite, with many threads and processes at it."""
+"""The job store over SQLite and over PostgreSQL, with many threads and processes at it."""
 
 from __future__ import annotations
 
 import multiprocessing
-import sqlite3
+import random
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +13,9 @@ import pytest
 
 from service.adapters.job_database import JobDatabase
 from service.domain.artifact import InputKind
+from service.domain.budget import Budget
 from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
-from service.domain.errors import Conflict, DatasetNotFound, InvalidInput, JobNotFound, NotReady
+from service.domain.errors import Conflict, DatasetNotFound, JobNotFound
 from service.domain.faults import Fault
 from service.domain.jobs import Job, JobEvent, JobRequest, JobState, moved, tried_again
 
@@ -26,9 +26,11 @@ DATASET = Dataset("ds-1", REPORT, "flowers é.csv", 5 * 2**30, 100.0, {"label": 
 NEW = JobEvent("", "job.queued", "queued", 1.0)
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/jobs.db"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/jobs.db"
+    return str(request.getfixturevalue("postgres").database())
 
 
 @pytest.fixture
@@ -208,9 +210,9 @@ def test_many_claim_at_once_and_no_job_is_claimed_twice(store: JobDatabase, url:
     for name in names:
         added(store, name)
     spawn = multiprocessing.get_context("spawn")
-    pool = ThreadPoolExecutor(4) if kind == "threads" else ProcessPoolExecutor(4, mp_context=spawn)
+    pool = ThreadPoolExecutor(16) if kind == "threads" else ProcessPoolExecutor(4, mp_context=spawn)
     with pool:
-        claimed = [name for part in pool.map(claim_all, [url] * 4) for name in part]
+        claimed = [name for part in pool.map(claim_all, [url] * 16) for name in part]
     assert sorted(claimed) == sorted(names)
 
 
@@ -221,11 +223,9 @@ def open_and_add(url: str) -> int:
     return 1
 
 
-def test_many_may_open_a_new_database_at_once(tmp_path: Path) -> None:
-    for attempt in range(5):
-        url = f"sqlite:///{tmp_path}/new-{attempt}.db"
-        with ThreadPoolExecutor(6) as threads:
-            assert sum(threads.map(open_and_add, [url] * 6)) == 6
+def test_many_may_open_a_new_database_at_once(url: str) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        assert sum(threads.map(open_and_add, [url] * 6)) == 6
 
 
 def test_a_move_needs_the_state_it_starts_from(store: JobDatabase) -> None:
@@ -302,31 +302,92 @@ def test_progress_is_noted(store: JobDatabase) -> None:
     assert (job.phase, job.percent, job.eta_s, job.state) == ("probe", 41.5, 3.0, JobState.RUNNING)
 
 
-def test_a_database_that_does_not_answer_is_said_not_to(tmp_path: Path) -> None:
-    with pytest.raises(NotReady, match="unable to open"):
-        JobDatabase(f"sqlite:///{tmp_path}/no/such/directory/jobs.db")
-    for url in ("not a url", "oracle+nothing://x"):
-        with pytest.raises(InvalidInput):
-            JobDatabase(url)
+def waits(store: JobDatabase, name: str, head: str, created: float, priority: int = 0) -> None:
+    request = JobRequest(head, "iris", "ds-1", {}, priority)
+    store.add_job(Job(name, request, JobState.QUEUED, created), replace(NEW, job_id=name), None)
 
 
-def test_a_damaged_database_is_said_not_to_answer_and_later_to_be_unusable(store: JobDatabase, tmp_path: Path) -> None:
-    store.close()
-    for file in tmp_path.glob("jobs.db*"):
-        file.write_bytes(b"\xa5" * 20_000)
-    for call in (store.datasets, lambda: store.claim("me", 0.0), lambda: added(store)):
-        with pytest.raises(NotReady):
-            call()
-    with pytest.raises(OSError, match=rf"{tmp_path}/jobs\.db cannot be used.*move it away") as refused:
-        JobDatabase(f"sqlite:///{tmp_path}/jobs.db")
-    assert isinstance(refused.value, NotReady)
-    assert "\n" not in str(refused.value)
+def test_jobs_are_claimed_in_the_order_that_the_queue_says(store: JobDatabase) -> None:
+    chance = random.Random(5)
+    for number in range(40):
+        waits(store, f"job-{number}", chance.choice("abc"), float(chance.randrange(10)), chance.choice([-1, 0, 0, 7]))
+    now = 100.0
+    for _ in range(3):  # so that heads have had their turns when the order is asked for
+        store.claim("me", now := now + 1)
+    foreseen, claimed = list(store.queue(now)), []
+    assert len(foreseen) == 37
+    while (job := store.claim("me", now := now + 1)) is not None:
+        claimed.append(job.id)
+    assert claimed == foreseen
+    assert store.queue(now) == []
 
 
-def test_a_database_of_another_version_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
-    path = tmp_path / "jobs.db"
-    JobDatabase(f"sqlite:///{path}").close()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("ALTER TABLE jobs DROP COLUMN eta_s")
-    with pytest.raises(OSError, match=r"another version of Graft and has no jobs\.eta_s; restore it"):
-        JobDatabase(f"sqlite:///{path}")
+def test_a_job_that_pauses_has_no_place_in_the_queue(store: JobDatabase) -> None:
+    held = running(store)
+    store.move(tried_again(held, 10.0, (5.0,), "crashed"), owner="me")
+    assert (store.queue(14.0), store.queue(15.0)) == ([], ["job-1"])
+
+
+def test_priority_and_budget_come_back(store: JobDatabase) -> None:
+    request = JobRequest("flowers", "iris", "ds-1", {}, -7, Budget(1.5, 200))
+    store.add_job(Job("job-1", request, JobState.QUEUED, 1.0), replace(NEW, job_id="job-1"), "k")
+    assert store.job("job-1").request == request
+    louder = Job("job-2", replace(request, priority=9), JobState.QUEUED, 1.0)
+    with pytest.raises(Conflict):
+        store.add_job(louder, replace(NEW, job_id="job-2"), "k")
+
+
+def ended(store: JobDatabase, name: str, at: float, state: JobState = JobState.SUCCEEDED, **result: object) -> Job:
+    added(store, name, created=at - 1)
+    job = store.claim("me", at)
+    assert job is not None
+    return store.move(moved(job, state, at, "over", **result), owner="me")
+
+
+def test_who_made_a_version_of_the_same_is_known(store: JobDatabase) -> None:
+    ended(store, "job-1", 10.0, version=1)
+    ended(store, "job-2", 20.0, version=2)
+    ended(store, "job-3", 30.0)
+    ended(store, "job-4", 40.0, JobState.FAILED)
+    assert [job.id for job in store.made_of("flowers", "iris", "ds-1", 9)] == ["job-2", "job-1"]
+    assert [job.id for job in store.made_of("flowers", "iris", "ds-1", 1)] == ["job-2"]
+    for other in (("f", "iris", "ds-1"), ("flowers", "i", "ds-1"), ("flowers", "iris", "ds-2")):
+        assert store.made_of(*other, 9) == []
+
+
+def test_ended_jobs_are_found_by_age_and_forgotten_with_their_events(store: JobDatabase) -> None:
+    for number, at in enumerate((30.0, 10.0, 10.0, 20.0)):
+        ended(store, f"job-{number}", at)
+    running(store, "job-9")
+    first = store.ended_jobs(25.0, None, 2)
+    assert [job.id for job in first] == ["job-1", "job-2"]
+    assert [job.id for job in store.ended_jobs(25.0, first[-1], 2)] == ["job-3"]
+    assert store.forget_jobs(["job-1", "job-3", "job-9", "job-0 or 1=1", "none"]) == 2
+    assert [job.id for job in store.jobs(None, None, None, 9)] == ["job-0", "job-2", "job-9"]
+    assert store.forget_jobs([]) == 0
+    with pytest.raises(JobNotFound):
+        store.events("job-1", 0, 9)
+
+
+def test_a_dataset_is_forgotten_when_no_job_names_it(store: JobDatabase) -> None:
+    store.add_dataset(replace(DATASET, id="ds-2", file="ds-2.csv"))
+    store.add_dataset(replace(DATASET, id="ds-3", file="ds-3.csv", created=999.0))
+    ended(store, "job-1", 10.0)
+    (unused,) = store.unused_datasets(500.0)
+    assert unused.id == "ds-2"
+    assert not store.forget_dataset(DATASET)
+    assert not store.forget_dataset(replace(unused, file="another upload's"))
+    assert store.forget_dataset(unused)
+    assert not store.forget_dataset(unused)
+    store.forget_jobs(["job-1"])
+    assert [dataset.id for dataset in store.unused_datasets(500.0)] == ["ds-1"]
+
+
+def test_text_that_no_database_holds_is_stored_as_near_as_can_be(store: JobDatabase) -> None:
+    running(store)
+    store.append(JobEvent("job-1", "job.warning", "a\0b \ud800", 1.0, {"file": "\0"}), "me")
+    last = store.events("job-1", 3, 9)[0]
+    assert (last.message, last.data) == ("a\N{REPLACEMENT CHARACTER}b ?", {"file": "\0"})
+    held = store.job("job-1")
+    store.move(moved(held, JobState.FAILED, 9.0, "\0", error={"message": "\0"}), owner="me")
+    assert store.job("job-1").error == {"message": "\0"}

@@ -17,14 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_ray import small_ray
 
-from service.adapters.trainers import ProcessDatasetChecker, ProcessTrainer, groups
+from service.adapters.trainers import ProcessDatasetChecker, ProcessTrainer, RayCluster, RayTrainer, groups
 from service.adapters.trainers.run import ProcessRun
 from service.application.ports import Trainer, TrainerRun, TrainerTask
-from service.domain.artifact import InputKind
+from service.domain.artifact import InputKind, InputSpec
 from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
 from service.domain.errors import ModelFailed
-from service.domain.progress import Failed, Finished, PhaseProgress, TrainerEvent, Warned, from_line
+from service.domain.jobs import WAITING
+from service.domain.progress import Failed, Finished, PhaseProgress, Placed, TrainerEvent, Warned, from_line
+from service.domain.sample import SampleWish
 from tests.application.tuning_fakes import FAILED, FINISHED, STUCK, WHOLE, FakeTrainer, phase
 
 PROGRAM = (sys.executable, str(Path(__file__).with_name("trainer_program.py")))
@@ -46,12 +49,17 @@ def task(acts: Sequence[Mapping[str, Any]], job_id: str = "job-1") -> TrainerTas
 
 
 async def all_of(run: TrainerRun) -> list[TrainerEvent]:
-    return [event async for event in run.events()]
+    """What the trainer says; of one on a cluster without where it waited and was placed."""
+    return [event async for event in run.events() if not _of_the_cluster(event)]
+
+
+def _of_the_cluster(event: TrainerEvent) -> bool:
+    return isinstance(event, Placed) or (isinstance(event, PhaseProgress) and event.phase == WAITING)
 
 
 async def until(run: TrainerRun, kind: type[Any]) -> Any:
     async for event in run.events():
-        if isinstance(event, kind):
+        if isinstance(event, kind) and not _of_the_cluster(event):
             return event
     raise AssertionError(f"it ended without {kind}")
 
@@ -76,14 +84,24 @@ async def warm(tmp_path: Path) -> AsyncIterator[ProcessTrainer]:
     await trainer.close()
 
 
+@pytest.fixture
+async def ray(tmp_path: Path) -> AsyncIterator[RayTrainer]:
+    with small_ray() as (_, url):
+        trainer = RayTrainer(tmp_path / "jobs-at-ray", RayCluster(url, PROGRAM))
+        yield trainer
+        await trainer.close()
+
+
 class TestContract:
     """What a fake and the real thing have in common."""
 
-    @pytest.fixture(params=["fake", "process", "spare process"])
-    async def either(self, request: pytest.FixtureRequest, trainer: ProcessTrainer, warm: ProcessTrainer) -> Trainer:
+    @pytest.fixture(params=["fake", "process", "spare process", "ray"])
+    async def either(
+        self, request: pytest.FixtureRequest, trainer: ProcessTrainer, warm: ProcessTrainer, ray: RayTrainer
+    ) -> Trainer:
         if request.param == "spare process":
             await warm.warm_up()
-        return {"fake": FakeTrainer(), "process": trainer}.get(request.param, warm)
+        return {"fake": FakeTrainer(), "process": trainer, "ray": ray}.get(request.param, warm)
 
     async def test_it_says_what_it_does_and_ends(self, either: Trainer) -> None:
         run = await either.start(task(WHOLE))
@@ -163,6 +181,8 @@ async def test_the_trainer_is_told_by_a_file(trainer: ProcessTrainer, tmp_path: 
         "repository": "/repository",
         "recipe": {"acts": [{"exit": 0}]},
         "current": None,
+        "outbox": None,
+        "known_features": None,
     }
 
 
@@ -183,6 +203,18 @@ async def test_it_leads_a_group_of_its_own_and_gives_way_to_serving(trainer: Pro
     assert (os.getpgid(pid), os.getsid(pid)) == (pid, pid)
     assert os.getpriority(os.PRIO_PROCESS, pid) == 19
     await run.stop(5)
+
+
+async def test_what_it_holds_in_memory_is_known_until_it_is_gone(trainer: ProcessTrainer) -> None:
+    light = await trainer.start(task(STUCK))
+    await until(light, PhaseProgress)
+    heavy = await trainer.start(task([{"hold_mb": 64}, *STUCK], "job-2"))
+    await until(heavy, PhaseProgress)
+    assert light.memory_bytes() > 1 << 20
+    assert heavy.memory_bytes() - light.memory_bytes() > 60 << 20
+    for run in (light, heavy):
+        await run.stop(0)
+        assert run.memory_bytes() == 0
 
 
 async def test_one_that_was_suspended_is_made_to_stop(trainer: ProcessTrainer, tmp_path: Path) -> None:
@@ -386,6 +418,14 @@ class TestCheck:
         file.write_text("options")
         with pytest.raises(ModelFailed, match=r"--json.*--format=csv.*--label=--output=/etc/passwd"):
             await checker.check(file, DatasetFormat.CSV, {"label": "--output=/etc/passwd"})
+
+    async def test_a_wish_for_a_sample_reaches_the_check(self, checker: ProcessDatasetChecker, file: Path) -> None:
+        file.write_text("options")
+        wish = SampleWish(file.with_name("a 'sample'"), InputSpec(InputKind.VECTOR, (2,), columns=("a", "b")))
+        with pytest.raises(ModelFailed) as told:
+            await checker.check(file, None, {}, wish)
+        (given,) = [one for one in json.loads(str(told.value).partition(": ")[2]) if one.startswith("--sample=")]
+        assert SampleWish.from_json(given.removeprefix("--sample=")) == wish
 
     @pytest.mark.parametrize("said", ["", "junk", "{}", "[" * 100_000, '{"format": "exe"}', "7"])
     async def test_what_is_no_report_is_told_of(self, checker: ProcessDatasetChecker, file: Path, said: str) -> None:

@@ -6,15 +6,19 @@ import logging
 import os
 import shutil
 import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 from published import SAVED_MODEL, arrays, write_files, write_version
+from s3_server import OwnBucket
 from serving_fakes import FakeRepository, base_manifest, full_manifest, head_manifest, head_of
 
+from service.adapters.object_store import Bucket, Cache, Mirror, MirroredRepository, StoreMetrics
 from service.adapters.repositories import DirectoryRepository
 from service.application.ports import GoldenPair, Listing, Repository
 from service.domain.artifact import GOLDEN, HEAD, MANIFEST, BaseRef, Manifest, Route, content_digest
@@ -106,9 +110,56 @@ class DirectoryShelf:
         shutil.rmtree(self._root)
 
 
-@pytest.fixture(params=[FakeShelf, DirectoryShelf])
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
-    return request.param(tmp_path)
+class LookingRepository(MirroredRepository):
+    """One whose mirror has just looked, twice, whenever it is asked."""
+
+    def __init__(self, bucket: Bucket, root: Path) -> None:
+        metrics = StoreMetrics(CollectorRegistry())
+        self.mirror = Mirror(bucket, Cache(root), metrics, tuple, keep=1, most_bytes=1 << 40)
+        super().__init__(DirectoryRepository(root), self.mirror)
+
+    def scan(self) -> Mapping[str, Sequence[Listing]]:
+        for _ in range(2):
+            self.mirror.look()
+            self.mirror.settle()
+        return super().scan()
+
+
+class StoreShelf:
+    def __init__(self, theirs: OwnBucket, root: Path) -> None:
+        self._theirs, self._made, self._cache = theirs, root / "made", root / "cache"
+        self.repository = LookingRepository(theirs.ours(), self._cache)
+
+    def put(
+        self, model: str, version: int, manifest: Manifest | None, head: Head | None, golden: GoldenPair | None
+    ) -> None:
+        DirectoryShelf(self._made).put(model, version, manifest, head, golden)
+        self._theirs.remove(f"{model}/{version}/")
+        self._theirs.put_folder(self._made / model / str(version), f"{model}/{version}")
+
+    def remove(self, model: str, version: int) -> None:
+        self._theirs.remove(f"{model}/{version}/")
+        self.repository.scan()
+
+    def damage(self, model: str, version: int) -> None:
+        write_files(self._cache / model / str(version), {"saved_model.pb": b"another"})
+
+    def lose(self) -> None:
+        self.close()
+        self.repository = LookingRepository(Bucket("s3://nobody-has-this/models", self._theirs.endpoint), self._cache)
+
+    def close(self) -> None:
+        self.repository.mirror.close()
+
+
+@pytest.fixture(params=["fake", "directory", "store"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+    if request.param != "store":
+        yield {"fake": FakeShelf, "directory": DirectoryShelf}[request.param](tmp_path)
+        return
+    shelf = StoreShelf(request.getfixturevalue("theirs"), tmp_path)
+    yield shelf
+    shelf.close()
 
 
 def test_contract_versions_come_by_model_and_in_order(shelf: Shelf) -> None:

@@ -78,7 +78,15 @@ async def test_everything_served_is_listed_with_what_it_is_made_of(place: Place)
         "base": "base@1",
         "classes": ["cat", "dog"],
         "versions": [
-            {"version": 1, "state": "live", "engine": "fake", "engines": {}, "graph": "base-1", "error": None}
+            {
+                "version": 1,
+                "state": "live",
+                "provisional": False,
+                "engine": "fake",
+                "engines": {},
+                "graph": "base-1",
+                "error": None,
+            }
         ],
     }
     assert models["base"]["versions"][0]["graph"] == "base-1", "the head and its base name the same graph"
@@ -93,6 +101,7 @@ async def test_everything_served_is_listed_with_what_it_is_made_of(place: Place)
     assert models["broken"]["versions"][0] == {
         "version": 1,
         "state": "failed",
+        "provisional": False,
         "engine": None,
         "engines": {},
         "graph": None,

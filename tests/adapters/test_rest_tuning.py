@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,24 @@ from fastapi import FastAPI
 from service.adapters.dataset_files import DatasetDirectory
 from service.adapters.rest import errors
 from service.adapters.rest.tuning import tuning_router
+from service.adapters.upload_directory import UploadDirectory
+from service.application.ports import Listing
 from service.application.tuning import Tuning, TuningPolicy
+from service.domain.artifact import BaseRef, ModelKind
 from service.domain.jobs import JobState
-from tests.application.tuning_fakes import FAILED, FINISHED, STUCK, WHOLE, Bench, end_of, event_of, phase
+from service.domain.versions import VersionId
+from tests.application.tuning_fakes import (
+    FAILED,
+    FINISHED,
+    STUCK,
+    WHOLE,
+    Bench,
+    FakeChecker,
+    end_of,
+    event_of,
+    manifest,
+    phase,
+)
 
 MOST = 100_000
 RECIPE = json.dumps({"acts": WHOLE})
@@ -126,7 +142,7 @@ async def test_a_full_disk_is_told_of_and_nothing_is_left(door: Door, size: int)
     async with httpx.AsyncClient(transport=transport, base_url="http://graft") as client:
         full = Door(door.bench, door.tuning, client, app)
         for answer in (await full.upload("x" * size), await full.tune("x" * size)):
-            assert "no room left" in refused(answer, 503, "not_ready")["message"]
+            assert "no room left" in refused(answer, 507, "no_room")["message"]
     assert door.left() == []
 
 
@@ -156,7 +172,7 @@ FILE_PART = 'Content-Disposition: form-data; name="file"; filename="f.csv"\r\n\r
         ("multipart/form-data; boundary=C", form(FILE_PART), "cannot be read"),
         ("multipart/form-data", form(FILE_PART), "boundary"),
         ("multipart/form-data; boundary=" + "B" * 300, form(FILE_PART), "boundary"),
-        ("application/json", b"{}", "multipart/form-data"),
+        ("text/csv", b"{}", "multipart/form-data"),
         ("", form(FILE_PART), "multipart/form-data"),
         ("\xff\xfe", form(FILE_PART), "multipart/form-data"),
         ("multipart/form-data; boundary=B", form("Content-Type: text/csv\r\n\r\ngood"), "needs a name"),
@@ -251,7 +267,7 @@ async def test_a_client_that_leaves_in_the_middle_of_an_upload_leaves_nothing(do
 async def test_a_client_that_leaves_during_the_check_ends_it(door: Door) -> None:
     checking, ended = asyncio.Event(), asyncio.Event()
 
-    class Endless:
+    class Endless(FakeChecker):
         async def check(self, *_: Any) -> Any:
             checking.set()
             try:
@@ -268,6 +284,7 @@ async def test_a_client_that_leaves_during_the_check_ends_it(door: Door) -> None
         door.bench.observer,
         door.bench.clock,
         TuningPolicy(Path("/repository"), "me"),
+        UploadDirectory(door.bench.directory / "parts"),
     )
     app = FastAPI()
     errors.install(app)
@@ -294,6 +311,8 @@ async def test_a_client_that_leaves_during_the_check_ends_it(door: Door) -> None
         ("iris", {"head": "../up"}, 400, "invalid_input"),
         ("iris", {"head": "foreign"}, 409, "conflict"),
         ("iris", {"head": "flowers", "recipe": "["}, 400, "invalid_input"),
+        ("iris", {"head": "flowers", "on_success": "celebrate"}, 400, "invalid_input"),
+        ("iris", {"priority": "101", "head": "flowers"}, 400, "invalid_input"),
     ],
 )
 async def test_a_tune_that_cannot_be_is_refused_before_its_file_is_sent(
@@ -331,6 +350,7 @@ async def test_upload_and_tune_in_one_call_and_follow_it_to_its_end(door: Door) 
     assert set(ended) == {
         *("id", "head", "base", "dataset", "state", "phase", "percent", "eta_s", "version", "metrics", "gate"),
         *("recipe", "error", "attempt", "crashes", "not_before", "cancel_requested", "created", "started", "finished"),
+        *("priority", "budget", "queue_position", "reused", "on_success", "provisional"),
     }
     assert (ended["state"], ended["version"], ended["percent"], ended["attempt"]) == ("succeeded", 3, 100.0, 1)
     assert (ended["metrics"], ended["gate"], ended["recipe"]) == (
@@ -340,6 +360,21 @@ async def test_upload_and_tune_in_one_call_and_follow_it_to_its_end(door: Door) 
     )
     assert ended["created"] <= ended["started"] <= ended["finished"]
     assert ended["finished"].endswith("Z")
+
+
+async def test_a_form_says_all_that_an_order_by_json_does(door: Door) -> None:
+    door.bench.at_work(door.tuning)
+    more = {"priority": "-3", "budget": '{"max_seconds": 60}', "on_success": "canary:10"}
+    job = (await door.tune(**more)).json()
+    assert (job["priority"], job["budget"], job["on_success"]) == (-3, {"max_seconds": 60}, "canary:10")
+    await end_of(door.tuning, await door.tuning.jobs.get(job["id"]))
+    made = replace(manifest(ModelKind.HEAD), base=BaseRef("iris", 1, "digest"), provenance={"job_id": job["id"]})
+    door.bench.models.found["flowers"] = Listing(VersionId("flowers", 3), Path("/repository/flowers/3"), "stamp", made)
+    again = await door.tune(**more)
+    assert (again.status_code, again.json()["id"], again.json()["reused"]) == (200, job["id"], True)
+    new = await door.tune(**more, require_new="true")
+    assert (new.status_code, new.json()["reused"]) == (202, False)
+    assert new.json()["id"] != job["id"]
 
 
 async def test_a_failed_job_tells_why(door: Door) -> None:
@@ -366,6 +401,15 @@ async def test_a_failed_job_tells_why(door: Door) -> None:
         ({"recipe": '{"a":' * 10_000}, 400, "invalid_input"),
         ({"recipe": "9" * 5000}, 400, "invalid_input"),
         ({"label": "a\0b"}, 400, "invalid_input"),
+        ({"priority": "101"}, 400, "invalid_input"),
+        ({"priority": "high"}, 400, "invalid_input"),
+        ({"budget": '{"max_seconds": 0}'}, 400, "invalid_input"),
+        ({"budget": '{"max_money": 1}'}, 400, "invalid_input"),
+        ({"budget": "7"}, 400, "invalid_input"),
+        ({"on_success": "celebrate"}, 400, "invalid_input"),
+        ({"on_success": "canary:0"}, 400, "invalid_input"),
+        ({"on_success": "promote:5"}, 400, "invalid_input"),
+        ({"require_new": "yes"}, 400, "invalid_input"),
         ({"epochs": "3"}, 400, "invalid_input"),
     ],
 )
@@ -438,6 +482,53 @@ async def test_a_job_by_json(door: Door) -> None:
 async def test_orders_that_are_none(door: Door, body: bytes, says: str) -> None:
     error = refused(await door.client.post("/v1/jobs", content=body), 400, "invalid_input")
     assert says in error["message"]
+
+
+async def test_a_job_by_json_with_priority_and_budget(door: Door) -> None:
+    dataset = (await door.upload()).json()["id"]
+    order = {"head": "flowers", "base": "iris", "dataset": dataset, "budget": {"max_seconds": 60, "max_memory_mb": 1.5}}
+    first = (await door.client.post("/v1/jobs", json=order)).json()
+    assert (first["priority"], first["budget"], first["queue_position"], first["reused"]) == (
+        0,
+        {"max_seconds": 60, "max_memory_mb": 1.5},
+        1,
+        False,
+    )
+    urgent = (await door.client.post("/v1/jobs", json={**order, "priority": 5, "budget": {}})).json()
+    assert (urgent["priority"], urgent["budget"], urgent["queue_position"]) == (5, {}, 1)
+    assert (await door.client.get(f"/v1/jobs/{first['id']}")).json()["queue_position"] == 2
+    listed = (await door.client.get("/v1/jobs")).json()["jobs"]
+    assert {job["id"]: job["queue_position"] for job in listed} == {first["id"]: 2, urgent["id"]: 1}
+    for wrong, says in (
+        ({"priority": 101}, "from -100 to 100"),
+        ({"priority": 1.5}, "priority"),
+        ({"priority": "high"}, "priority"),
+        ({"budget": {"max_seconds": 0}}, "max_seconds has to be a number above zero"),
+        ({"budget": {"max_seconds": "1e999"}}, "budget.max_seconds"),
+        ({"budget": {"max_money": 1}}, "budget.max_money"),
+        ({"require_new": 1}, "require_new"),
+    ):
+        error = refused(await door.client.post("/v1/jobs", json={**order, **wrong}), 400, "invalid_input")
+        assert says in error["message"]
+    endless = json.dumps({**order, "budget": {"max_seconds": 7}}).replace("7}", "1e999}")
+    refused(await door.client.post("/v1/jobs", content=endless), 400, "invalid_input")
+
+
+async def test_training_that_is_not_needed_is_answered_by_who_did_it(door: Door) -> None:
+    door.bench.at_work(door.tuning)
+    dataset = (await door.upload()).json()["id"]
+    order = {"head": "flowers", "base": "iris", "dataset": dataset, "recipe": json.loads(RECIPE)}
+    job = (await door.client.post("/v1/jobs", json=order)).json()
+    async for _ in door.tuning.jobs.watch(job["id"]):
+        pass
+    made = replace(manifest(ModelKind.HEAD), base=BaseRef("iris", 1, "digest"), provenance={"job_id": job["id"]})
+    door.bench.models.found["flowers"] = Listing(VersionId("flowers", 3), Path("/repository/flowers/3"), "stamp", made)
+    again = await door.client.post("/v1/jobs", json=order)
+    assert (again.status_code, again.json()["id"], again.json()["reused"]) == (200, job["id"], True)
+    assert again.headers["location"] == f"/v1/jobs/{job['id']}"
+    anew = await door.client.post("/v1/jobs", json={**order, "require_new": True})
+    assert (anew.status_code, anew.json()["reused"]) == (202, False)
+    assert anew.json()["id"] != job["id"]
 
 
 async def test_jobs_are_listed_page_by_page(door: Door) -> None:
@@ -543,9 +634,15 @@ async def test_the_api_describes_itself(door: Door) -> None:
     assert set(described["paths"]) == {
         "/v1/datasets",
         "/v1/datasets/{dataset_id}",
+        "/v1/datasets/{dataset_id}:append",
         "/v1/datasets/{dataset_id}/report",
+        "/v1/uploads",
+        "/v1/uploads/{upload_id}",
+        "/v1/uploads/{upload_id}/parts/{number}",
+        "/v1/uploads/{upload_id}:complete",
         "/v1/models/{base}:tune",
         "/v1/jobs",
+        "/v1/jobs:estimate",
         "/v1/jobs/{job_id}",
         "/v1/jobs/{job_id}:cancel",
         "/v1/jobs/{job_id}/events",

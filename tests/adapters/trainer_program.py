@@ -2,6 +2,7 @@
 
 job WORKDIR            (- reads its name from standard input and complains to its log)
                        locks WORKDIR/lock, ends with its standard input, prints the domain's event lines
+turn WORKDIR TURN      job WORKDIR under the real launcher of trainers on a cluster
 check FILE --json      FILE's text is what the check "finds": a report to print, or a word for what goes wrong
 """
 
@@ -14,6 +15,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+
+HELD: list[bytearray] = []
 
 
 def told_workdir() -> Path:
@@ -72,6 +75,8 @@ def perform(name: str, value: object, workdir: Path, status: int) -> int:
             if not (workdir / f"once-{value}").exists():
                 (workdir / f"once-{value}").touch()
                 time.sleep(600)
+        case "hold_mb":
+            HELD.append(bytearray(os.urandom(1 << 20) * value))
         case "pause":
             time.sleep(value)
         case "hang":
@@ -110,4 +115,8 @@ if __name__ == "__main__":
     command, what, *options = sys.argv[1:]
     if command == "check":
         sys.exit(check(Path(what), options))
+    if command == "turn":
+        from training.turn import take_turn
+
+        sys.exit(take_turn(Path(what), options[0], (sys.executable, __file__)))
     sys.exit(job(told_workdir() if what == "-" else Path(what)))

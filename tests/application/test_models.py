@@ -368,7 +368,7 @@ async def test_what_tuning_asks_of_the_models(make: Callable[..., Bench]) -> Non
     assert bench.models.live_listing("base") is None
     await bench.look()
     assert bench.models.live_listing("base") == listing
-    assert bench.models.listings("base") == [listing]
+    assert bench.models.listings("base") == (listing,)
     assert bench.models.listings("nobody") == ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ async def test_data_that_does_not_fit_the_base_is_refused_and_nothing_is_left(be
     with bench.files.incoming() as file:
         file.write_text("width 9")
         with pytest.raises(InvalidDataset) as refused:
-            await tuning.tune(file, "a.csv", "flowers", "iris")
+            await tuning.tune(file, "a.csv", JobRequest("flowers", "iris", ""))
     assert [fault.code for fault in refused.value.faults] == ["wrong_width"]
     assert (files(bench), await tuning.datasets.all(), await tuning.jobs.list()) == ([], [], [])
 
@@ -60,7 +61,7 @@ async def test_data_that_does_not_fit_the_base_is_refused_and_nothing_is_left(be
 async def test_a_request_that_cannot_succeed_is_refused_before_its_data_is_looked_at(bench: Bench) -> None:
     tuning = bench.service()
     with bench.files.incoming() as file, pytest.raises(InvalidInput):
-        await tuning.tune(file, "a.csv", "../flowers", "iris")
+        await tuning.tune(file, "a.csv", JobRequest("../flowers", "iris", ""))
     assert bench.checker.asked == []
 
 
@@ -68,9 +69,10 @@ async def test_upload_and_job_in_one_call(bench: Bench) -> None:
     tuning = bench.service()
     with bench.files.incoming() as file:
         file.write_text("good")
-        job = await tuning.tune(file, "a.csv", "flowers", "iris", "csv", {"label": "kind"}, {"l2": 1}, "key")
+        asked = JobRequest("flowers", "iris", "", {"l2": 1}, priority=3, on_success="canary:20")
+        job = (await tuning.tune(file, "a.csv", asked, "csv", {"label": "kind"}, "key")).job
     assert (await tuning.datasets.get(job.request.dataset)).options == {"label": "kind"}
-    assert job.request.recipe == {"l2": 1}
+    assert job.request == replace(asked, dataset=job.request.dataset)
     assert bench.checker.asked == [(DatasetFormat.CSV, {"label": "kind"})]
 
 

@@ -14,15 +14,17 @@ from typing import Any
 
 from service.adapters.dataset_files import DatasetDirectory
 from service.adapters.job_database import JobDatabase
+from service.adapters.upload_directory import UploadDirectory
 from service.application.ports import Listing, TrainerTask
-from service.application.tuning import Tuning, TuningPolicy
+from service.application.tuning import Tuning, TuningPolicy, UploadPolicy
 from service.domain.artifact import BaseRef, InputKind, InputSpec, Manifest, ModelKind, Route
-from service.domain.dataset import Dataset, DatasetFormat, DatasetReport
+from service.domain.dataset import Dataset, DatasetFormat, DatasetReport, Extended
 from service.domain.errors import ModelFailed
 from service.domain.faults import Fault
 from service.domain.heads import AnswerForm
 from service.domain.jobs import PHASES, Job, JobRequest, JobState
 from service.domain.progress import TrainerEvent, from_line
+from service.domain.sample import SampleWish
 from service.domain.versions import VersionId
 
 FINISHED = {
@@ -34,6 +36,7 @@ FINISHED = {
     "recipe": {"l2": 0.1},
     "headline": "97 % right",
 }
+PLACED = {"event": "placed", "message": "begins on n1", "data": {"node": "n1"}}
 FAILED = {"event": "failed", "code": "bad_recipe", "message": "no such key", "details": {"key": "l3"}}
 
 
@@ -68,6 +71,7 @@ class FakeRun:
         self._status: int | None = None
         self._log: list[str] = []
         self._term: Any = None
+        self._resident = 0
         self.told_to_stop = asyncio.Event()
         self._acting = asyncio.create_task(self._act(acts, runs))
 
@@ -90,6 +94,8 @@ class FakeRun:
                     case "crash_before_run":
                         if runs < value:
                             return -9
+                    case "hold_mb":
+                        self._resident = value << 20
                     case "pause":
                         await asyncio.sleep(value)
                     case "hang":
@@ -126,6 +132,9 @@ class FakeRun:
             self._status = 0 if isinstance(self._term, dict) else -9 if self._term or not grace_s else -15
             self._acting.cancel()
         await self.ended()
+
+    def memory_bytes(self) -> int:
+        return 0 if self._acting.done() else self._resident
 
     def log_tail(self) -> str:
         return "\n".join(self._log)
@@ -171,7 +180,13 @@ class FakeChecker:
     def __init__(self) -> None:
         self.asked: list[tuple[DatasetFormat | None, dict[str, str]]] = []
 
-    async def check(self, file: Path, format: DatasetFormat | None, options: Mapping[str, str]) -> DatasetReport:
+    async def check(
+        self,
+        file: Path,
+        format: DatasetFormat | None,
+        options: Mapping[str, str],
+        sample: SampleWish | None = None,
+    ) -> DatasetReport:
         self.asked.append((format, dict(options)))
         text = await asyncio.to_thread(file.read_text)
         if text == "bad":
@@ -182,6 +197,23 @@ class FakeChecker:
         digest = hashlib.sha256(text.encode()).hexdigest()
         width = int(text.partition("width ")[2] or 4)
         return DatasetReport(DatasetFormat.CSV, InputKind.VECTOR, 10, {"a": 5, "b": 5}, (width,), digest=digest)
+
+    async def extend(
+        self,
+        old: Path,
+        dataset: Dataset,
+        new: Path,
+        format: DatasetFormat | None,
+        options: Mapping[str, str],
+        into: Path,
+    ) -> Extended:
+        """Both texts, one behind the other; a text that is in the dataset already adds nothing."""
+        report = await self.check(new, format, options)
+        text, more = await asyncio.to_thread(old.read_text), await asyncio.to_thread(new.read_text)
+        if report.fault_count or more in text:
+            return Extended(report, {}, 0, 10)
+        await asyncio.to_thread(into.write_text, text + more)
+        return Extended(await self.check(into, None, options), {"label": "both"}, 10, 0)
 
 
 def manifest(kind: ModelKind, width: int = 4) -> Manifest:
@@ -209,6 +241,8 @@ class Models:
     def live_listing(self, model: str) -> Listing | None:
         found = self.found.get(model)
         return found if found and found.manifest else None
+
+    looked = True
 
     def listings(self, model: str) -> Sequence[Listing]:
         return [self.found[model]] if model in self.found else []
@@ -239,18 +273,28 @@ class Observer:
 class Bench:
     """Tuning with everything it needs in one directory. ``service`` makes one more process, as far as it can tell."""
 
-    def __init__(self, directory: Path, trainer: Any = None) -> None:
+    def __init__(self, directory: Path, trainer: Any = None, database: str | None = None) -> None:
         self.directory = directory
-        self.database = JobDatabase(f"sqlite:///{directory}/jobs.db")
+        self.database = JobDatabase(database or f"sqlite:///{directory}/jobs.db")
         self.files = DatasetDirectory(directory)
         self.trainer = trainer or FakeTrainer()
         self.checker = FakeChecker()
         self.models = Models()
         self.observer = Observer()
         self.clock = Clock()
+        self.upload_policy = UploadPolicy()
         self._services: list[tuple[Tuning, list[asyncio.Task[None]]]] = []
 
-    def service(self, owner: str = "first", store: Any = None, **policy: Any) -> Tuning:
+    def service(
+        self,
+        owner: str = "first",
+        store: Any = None,
+        announcements: Any = None,
+        publisher: Any = None,
+        going_live: Any = None,
+        at_once: Any = None,
+        **policy: Any,
+    ) -> Tuning:
         quick: dict[str, Any] = {
             "heartbeat_s": 0.05,
             "poll_s": 0.1,
@@ -268,6 +312,12 @@ class Bench:
             self.observer,
             self.clock,
             TuningPolicy(Path("/repository"), owner, **{**quick, **policy}),
+            UploadDirectory(self.directory / "parts"),
+            self.upload_policy,
+            publisher=publisher,
+            announcements=announcements,
+            going_live=going_live,
+            at_once=at_once,
         )
         self._services.append((tuning, []))
         return tuning

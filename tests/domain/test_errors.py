@@ -10,10 +10,10 @@ import pytest
 from service.adapters.rest import errors as rest
 from service.adapters.rpc import errors as rpc
 from service.domain import errors
-from service.domain.errors import KINDS, InvalidInput, Overloaded, ServiceError, kind_of
+from service.domain.errors import KINDS, InvalidInput, Overloaded, ServiceError, code_of, kind_of
 
 
-@pytest.mark.parametrize("table", [rest.STATUS, rest.CODES, rpc.STATUS], ids=["status", "codes", "grpc"])
+@pytest.mark.parametrize("table", [rest.STATUS, rpc.STATUS], ids=["rest", "grpc"])
 def test_every_door_has_an_answer_for_every_kind_of_error_and_for_nothing_else(table: Mapping[Any, Any]) -> None:
     assert set(table) == set(KINDS)
 
@@ -23,8 +23,10 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     assert drawn == [kind.__name__ for kind in KINDS]
 
 
-def test_codes_for_machines_differ_from_each_other() -> None:
-    assert len(set(rest.CODES.values())) == len(rest.CODES)
+def test_codes_for_machines_follow_from_the_names_of_the_kinds() -> None:
+    assert code_of(InvalidInput("no")) == "invalid_input"
+    assert code_of(errors.UploadTooLarge("no")) == "upload_too_large"
+    assert code_of(errors.NoRoom("no")) == "no_room"
 
 
 def test_a_narrower_error_counts_as_the_kind_it_inherits_from() -> None:

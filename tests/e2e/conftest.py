@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,9 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers: ``serve(repository, state=..., flag=value)``; all are gone when the test ends."""
     servers: list[Server] = []
 
-    def start(repository: Path, state: Path | None = None, **flags: object) -> Server:
+    def start(
+        repository: Path | str, state: Path | None = None, environment: Mapping[str, str] | None = None, **flags: object
+    ) -> Server:
         log = tmp_path / f"server-{len(servers)}.log"
         command = [GRAFT, "serve", "--repository", str(repository), "--state", str(state or tmp_path / "state")]
         settings = {
@@ -34,7 +36,9 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         for name, value in settings.items():
             command += [f"--{name.replace('_', '-')}", str(value)]
         with log.open("w") as errors:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=ENVIRONMENT)
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**ENVIRONMENT, **(environment or {})}
+            )
         assert process.stdout is not None
         line = process.stdout.readline()
         found = re.search(r"REST (\S+)  gRPC (\S+)", line)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from real_server import ENVIRONMENT, GRAFT, Digits, Server
+from real_server import ENVIRONMENT, GRAFT, Digits, Server, until
 
 pytestmark = pytest.mark.e2e
 
@@ -26,7 +26,7 @@ def test_models_predict_tune_and_jobs(
     data = tmp_path / "data.zip"
     data.write_bytes(digits.archive(12))
 
-    tuned = _graft(server, "tune", "shell", str(data), "--base", "digits")
+    tuned = _graft(server, "tune", str(data), "--head", "shell", "--base", "digits", "--watch")
     assert tuned.returncode == 0, tuned.stderr
     assert "shell@1 is published" in tuned.stdout
     server.wait_live("shell", 1)
@@ -39,8 +39,92 @@ def test_models_predict_tune_and_jobs(
     assert len(answer["predictions"][0]["probabilities"]) == 5
 
     (job,) = server.http.get("/v1/jobs").json()["jobs"]
-    assert job["id"] in _graft(server, "jobs").stdout
-    assert json.loads(_graft(server, "jobs", job["id"]).stdout)["version"] == 1
+    for words in (("jobs",), ("jobs", "list"), ("jobs", "list", "--state", "succeeded", "--head", "shell")):
+        assert job["id"] in _graft(server, *words).stdout
+    assert job["id"] not in _graft(server, "jobs", "list", "--state", "failed").stdout
+    assert json.loads(_graft(server, "jobs", "show", job["id"]).stdout)["version"] == 1
+    history = [json.loads(line) for line in _graft(server, "jobs", "events", job["id"]).stdout.splitlines()]
+    assert [event["seq"] for event in history] == list(range(1, len(history) + 1))
+    assert "shell@1 is published" in _graft(server, "jobs", "watch", job["id"]).stdout
+    estimated = _graft(server, "jobs", "estimate", "--head", "h", "--base", "digits", "--dataset", job["dataset"])
+    assert (estimated.returncode, "by 1 earlier jobs" in estimated.stdout) == (0, True), estimated
+
+
+def test_a_version_goes_live_from_a_shell(
+    trained: Path, digits: Digits, tmp_path: Path, serve: Callable[..., Server], repository: Path
+) -> None:
+    """Tuned, tuned again on probation, promoted, labelled, compared, and taken back."""
+    server = serve(repository, keep=3).ready()
+    data = tmp_path / "data.zip"
+    data.write_bytes(digits.archive(12))
+    tune = ("tune", str(data), "--head", "shell", "--base", "digits")
+    assert _graft(server, *tune, "--watch").returncode == 0
+    server.wait_live("shell", 1)
+    again = _graft(server, *tune)
+    assert (again.returncode, "made just this already: shell@1" in again.stdout) == (0, True), again
+    new = _graft(server, *tune, "--require-new", "--priority", "5", "--on-success", "canary:10", "--watch")
+    assert (new.returncode, "shell@2 is published" in new.stdout) == (0, True), new
+    until("the canary's share is known", lambda: "version 2 has 10 % of" in _graft(server, "direction", "shell").stdout)
+    server.wait_live("shell", 2)
+
+    promoted = _graft(server, "promote", "shell", "2", "--by", "me", "--why", "it is good")
+    assert (promoted.returncode, promoted.stdout) == (
+        0,
+        "shell: version 2 answers (revision 3)\n  before: 1\n",
+    ), promoted
+    labelled = _graft(server, "label", "shell", "old", "1:3", "2")
+    assert "label old: version 1 (weight 3), version 2 (weight 1)" in labelled.stdout, labelled
+    assert "compared: 1" in _graft(server, "shadow", "shell", "1").stdout
+    shown = _graft(server, "direction", "shell").stdout
+    assert "me promoted version 2: it is good" in shown
+    assert "compared rows" in shown
+    assert "stable" in _graft(server, "models", "shell").stdout
+    assert "label old" not in _graft(server, "label", "shell", "old", "--by", "me").stdout
+    assert "compared" not in _graft(server, "shadow", "shell").stdout
+    assert "me forgot label old" in _graft(server, "direction", "shell").stdout
+    stale = _graft(server, "rollback", "shell", "--revision", "1")
+    assert (stale.returncode, "it was changed" in stale.stderr) == (1, True), stale
+    assert "shell: version 1 answers" in _graft(server, "rollback", "shell").stdout
+    for words, said in (
+        (("rollback", "shell"), "no earlier version"),
+        (("promote", "shell", "9"), "holds no version 9"),
+        (("promote", "nobody", "1"), "holds no version 1"),
+        (("canary", "shell", "2", "--percent", "100"), "percent"),
+        (("canary", "shell", "2", "--slower", "0.5"), "slower of at least 1"),
+        (("label", "shell", "stable", "1"), "by itself"),
+        ((*tune, "--on-success", "celebrate"), "on_success is"),
+        ((*tune, "--priority", "101"), "from -100 to 100"),
+        ((*tune, "--max-seconds", "0"), "above zero"),
+    ):
+        failed = _graft(server, *words)
+        assert (failed.returncode, said in failed.stderr, failed.stdout) == (1, True, ""), failed
+
+
+def test_datasets_from_a_shell(trained: Path, digits: Digits, tmp_path: Path, serve: Callable[..., Server]) -> None:
+    """Uploaded, listed, shown and deleted; and a job that is not watched is cancelled."""
+    server = serve(trained).ready()
+    data = tmp_path / "data.zip"
+    data.write_bytes(digits.archive(12))
+    uploaded = _graft(server, "datasets", "upload", str(data))
+    assert uploaded.returncode == 0, uploaded.stderr
+    id = uploaded.stdout.split()[1]
+    for words in (("datasets",), ("datasets", "list")):
+        assert id in _graft(server, *words).stdout
+    assert json.loads(_graft(server, "datasets", "show", id).stdout)["report"]["items"] == 60
+    begun = _graft(server, "tune", str(data), "--head", "short", "--base", "digits", "--key", "k")
+    assert begun.returncode == 0, begun.stderr
+    job = begun.stdout.split()[1]
+    assert (
+        _graft(server, "tune", str(data), "--head", "short", "--base", "digits", "--key", "k").stdout.split()[1] == job
+    )
+    needed = _graft(server, "datasets", "delete", id)
+    assert (needed.returncode, "needed by job" in needed.stderr) == (1, True)
+    cancelled = _graft(server, "jobs", "cancel", job)
+    assert (cancelled.returncode, cancelled.stdout) == (0, f"job {job} cancelled\n"), cancelled.stderr
+    again = _graft(server, "jobs", "cancel", job)
+    assert (again.returncode, "has ended" in again.stderr) == (1, True)
+    assert _graft(server, "datasets", "delete", id).returncode == 0
+    assert "no dataset" in _graft(server, "datasets", "show", id).stderr
 
 
 def test_errors_are_one_sentence_and_a_status(trained: Path, tmp_path: Path, serve: Callable[..., Server]) -> None:
@@ -48,16 +132,21 @@ def test_errors_are_one_sentence_and_a_status(trained: Path, tmp_path: Path, ser
     server = serve(trained).ready()
     bad = tmp_path / "bad.csv"
     bad.write_text("a,label\n1,x\nnan,y\n")
-    refused = _graft(server, "tune", "h", str(bad), "--base", "digits")
+    refused = _graft(server, "tune", str(bad), "--head", "h", "--base", "digits")
     assert refused.returncode == 1
     assert "row 3, column a: nan is not a finite number" in refused.stderr
     for words, said in (
-        (("tune", "h", str(tmp_path / "none"), "--base", "digits"), "No such file"),
+        (("tune", str(tmp_path / "none"), "--head", "h", "--base", "digits"), "No such file"),
+        (("datasets", "upload", str(bad)), "row 3, column a"),
+        (("datasets", "delete", "ds-none"), "no dataset"),
         (("predict", "digits", "[[1]]"), "expects shape"),
         (("predict", "digits", "[1"), "not JSON"),
         (("predict", "nobody", "[1]"), "Servable not found"),
         (("models", "nobody"), "no model is called"),
-        (("jobs", "job-none"), "job"),
+        (("jobs", "show", "job-none"), "job"),
+        (("jobs", "watch", "job-none"), "job"),
+        (("jobs", "cancel", "job-none"), "job"),
+        (("jobs", "events", "job-none"), "job"),
     ):
         failed = _graft(server, *words)
         assert failed.returncode == 1, words

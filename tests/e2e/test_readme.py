@@ -66,5 +66,6 @@ def test_every_setting_and_command_is_told_by_help() -> None:
         assert "--" + setting.name.replace("_", "-") in told
         assert f"GRAFT_{setting.name.upper()}" in words
     listed = subprocess.run([GRAFT, "--help"], capture_output=True, text=True, check=True).stdout
-    for command in ("serve", "train", "datasets", "models", "predict", "tune", "jobs"):
+    ours = ("serve", "train", "datasets", "models", "predict", "tune", "jobs")
+    for command in (*ours, "promote", "canary", "rollback", "shadow", "label", "direction"):
         assert f"    {command}" in listed

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -210,6 +211,42 @@ def test_a_reload_reaches_all_and_those_that_come_later(
     os.kill(lost, signal.SIGKILL)
     replaced(crew, "worker 1", lost)
     assert {ask(crew, "second/labels/stable") for _ in range(CONNECTIONS)} == {2.0}
+
+
+def test_a_version_promoted_through_one_worker_answers_from_all_and_from_those_that_come_later(
+    serve: Callable[..., Server], models: Path, versions: Path
+) -> None:
+    crew = serve(models, workers=2, keep=2).ready()
+    direct(crew, "promote", version=1)
+    publish(versions, models, 2)
+    until("both hold it", lambda: crew.log.read_text().count("m@2 is live") == 2)
+    assert {ask(crew) for _ in range(CONNECTIONS)} == {1.0}, "what is published waits"
+    direct(crew, "promote", version=2)
+    assert {ask(crew) for _ in range(CONNECTIONS)} == {2.0}
+    direct(crew, "canary", version=1, percent=50.0)
+    until("both give it its share", lambda: {ask(crew) for _ in range(4)} == {1.0, 2.0})
+    direct(crew, "rollback")
+    assert {ask(crew) for _ in range(CONNECTIONS)} == {2.0}
+    direct(crew, "rollback")
+    assert {ask(crew) for _ in range(CONNECTIONS)} == {1.0}
+    lost = workers(crew)["worker 0"]
+    os.kill(lost, signal.SIGKILL)
+    replaced(crew, "worker 0", lost)
+    assert {ask(crew) for _ in range(CONNECTIONS)} == {1.0}, "from its first request on"
+    orders = [crew.http.post("/v1/models/m:promote", json={"version": 2, "revision": 5}) for _ in range(2)]
+    assert [order.status_code for order in orders] == [200, 409], "a revision is changed once, whoever is asked"
+
+
+def direct(server: Server, what: str, **order: Any) -> None:
+    """Say something through one worker, and wait until every worker has read it."""
+    answer = httpx.post(f"{server.rest}/v1/models/m:{what}", json=order, timeout=60)
+    assert answer.status_code == 200, answer.text
+
+    def known() -> set[int]:
+        place = f"{server.rest}/v1/models/m/direction"
+        return {httpx.get(place, timeout=60).json()["revision"] for _ in range(CONNECTIONS)}
+
+    until("all have read it", lambda: known() == {answer.json()["revision"]})
 
 
 def test_a_head_is_tuned_though_the_worker_that_runs_the_job_is_lost_and_all_answer_with_it(

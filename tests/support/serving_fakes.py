@@ -24,6 +24,7 @@ from service.application.predict import Predictor
 from service.application.reloading import Reloads
 from service.domain.artifact import SAVED_MODEL, BaseRef, InputKind, InputSpec, Manifest, ModelKind, Route
 from service.domain.batches import BatchLimits
+from service.domain.direction import Direction
 from service.domain.engines import EngineChoice
 from service.domain.errors import InvalidInput, ModelFailed
 from service.domain.heads import AnswerForm, Head
@@ -444,6 +445,9 @@ class Bench:
         limits: BatchLimits | None = None,
         config: ServingConfig | None = None,
     ) -> None:
+        self.directions: dict[str, Direction] = {}
+        self.point = 0.0
+        """Where in their splits requests fall."""
         self.limits = limits or BatchLimits()
         self.repository, self.engine = FakeRepository(), FakeEngine()
         self.observer, self.clock = RecordingObserver(), FakeClock()
@@ -459,6 +463,8 @@ class Bench:
             keep=keep,
             required=required,
             poll_s=1.0,
+            directions=lambda: self.directions,
+            draw=lambda: self.point,
         )
         self.reloads = Reloads(self.models, self.clock)
         self.predictor = Predictor(self.models, self.observer)
@@ -485,6 +491,10 @@ class Bench:
         manifest = replace(head_manifest(f"{name}-{version}", "base-1", labels), **changes)
         self.publish(name, version, head_model(scaling_model(), head), manifest=manifest, head=head)
         return head
+
+    def direct(self, model: str, direction: Direction) -> None:
+        """Say which of a model's versions answers whom."""
+        self.directions = {**self.directions, model: direction}
 
     async def look(self) -> None:
         """Look at the repository until nothing more follows from it."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from service.domain.dataset import DatasetFormat, DatasetReport, ValueSummary
 from service.domain.learning import LearningTask
-from training.data import arrays, image_archive, image_folder, jsonl, parquet, table, tfrecord
+from training.data import arrays, image_archive, image_folder, jsonl, parquet, table, tar_archive, tfrecord
 from training.data.contents import Contents, in_label_order
 from training.data.doctor import look_for_obstacles, look_for_oddities
 from training.data.findings import TOO_LARGE, Findings
@@ -25,6 +25,7 @@ from training.data.targets import LabelSets, Values
 
 READERS: dict[DatasetFormat, Callable[[Path, Reading, Findings], Contents | None]] = {
     DatasetFormat.ZIP: image_archive.read,
+    DatasetFormat.TAR: tar_archive.read,
     DatasetFormat.IMAGE_DIR: image_folder.read,
     DatasetFormat.CSV: table.read,
     DatasetFormat.PARQUET: parquet.read,
@@ -83,6 +84,8 @@ def guess_format(path: Path, head: bytes) -> DatasetFormat | None:
         return DatasetFormat.NPZ if names and all(name.endswith(".npy") for name in names) else DatasetFormat.ZIP
     if head.startswith(PARQUET_MAGIC):
         return DatasetFormat.PARQUET
+    if tar_archive.looks_like_one(head):
+        return DatasetFormat.TAR
     if tfrecord.looks_like_one(head):
         return DatasetFormat.TFRECORD
     if b"\x00" in head:
@@ -123,13 +126,15 @@ def _may_be_read(path: Path, format: DatasetFormat | None, reading: Reading, fin
 
 
 NO_FOLDER = "image_dir is a folder, and this is a file"
-UNKNOWN = "this is none of: a zip archive of images, CSV, JSON lines, Parquet, an NPZ file, a TFRecord file"
+UNKNOWN = "this is none of: a zip or tar archive of images, CSV, JSON lines, Parquet, an NPZ file, a TFRecord file"
 
 
 def _looked_over(contents: Contents | None, reading: Reading, findings: Findings) -> Contents | None:
     if reading.quarantines and contents is not None:
         findings.counts, findings.items = Counter(_names(contents)), len(contents)
         _hold_share(contents, reading, findings)
+    if reading.part:
+        return contents
     look_for_obstacles(contents, reading, findings)
     if contents is not None and not findings.fault_count:
         look_for_oddities(contents, findings)

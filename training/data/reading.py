@@ -44,6 +44,8 @@ class Reading:
     on_bad: Literal["fail", "quarantine"] = "fail"
     max_bad: float = 0.02
     """Share of the items that may be left out because they cannot be read."""
+    part: bool = False
+    """Whether it is more of something else: then it need not be enough to learn from by itself."""
 
     @classmethod
     def of(cls, choice: DatasetChoice, task: LearningTask | str = LearningTask.MULTICLASS) -> Reading:

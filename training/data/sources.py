@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import shutil
 import stat
+import tempfile
 import zipfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, overload
+from typing import IO, Protocol, overload
 
 LARGEST_ITEM = 64 * 2**20
 """Bytes of one image file."""
@@ -73,6 +76,32 @@ class SliceImages:
                 yield self.unwrap(stream.read(self.lengths[item]))
 
 
+@dataclass(frozen=True)
+class InflatedImages:
+    """Pieces of a file in gzip, by where they lie once it is inflated. Gzip cannot be read from the middle: at the
+    first reading the whole is inflated into a file without a name, which goes with the process.
+    """
+
+    path: Path
+    offsets: Sequence[int]
+    lengths: Sequence[int]
+
+    def read(self, items: Iterable[int]) -> Iterator[bytes]:
+        """As the protocol says."""
+        descriptor = self._inflated.fileno()
+        for item in items:
+            yield os.pread(descriptor, self.lengths[item], self.offsets[item])
+
+    @cached_property
+    def _inflated(self) -> IO[bytes]:
+        beside = self.path.parent if os.access(self.path.parent, os.W_OK) else None
+        whole = tempfile.TemporaryFile(dir=beside)  # noqa: SIM115 - held as long as this is
+        with gzip.open(self.path, "rb") as stream:
+            shutil.copyfileobj(stream, whole, 2**20)
+        whole.flush()
+        return whole
+
+
 @dataclass(frozen=True, slots=True)
 class Numbered(Sequence[str]):
     """Places such as ``row 7``: the numbers are held, and become texts when they are asked for."""
@@ -91,6 +120,11 @@ class Numbered(Sequence[str]):
         if isinstance(item, slice):
             return [f"{self.noun} {number}" for number in self.numbers[item]]
         return f"{self.noun} {self.numbers[item]}"
+
+
+def as_it_is(data: bytes) -> bytes:
+    """An image without any wrapping."""
+    return data
 
 
 def read_plain_file(path: Path, most: int) -> bytes:

@@ -11,19 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.domain.artifact import InputSpec, Route
-from service.domain.heads import AnswerForm, Head, cut_parts
+from service.domain.artifact import HEAD_ROUTES, InputSpec, Route
+from service.domain.heads import Head, cut_parts
 from service.domain.tensors import DEFAULT_SIGNATURE
 from training.export.graph import answering_signatures, numbers_spec, save_module, strings_spec, traced
 
 SOURCES = {"numbers": "features", "examples": "features_from_examples", "bytes": "features_from_bytes"}
 """The base's signature for each way a request may come."""
-ROUTES = {
-    "serving_default": Route("features", AnswerForm.PREDICT),
-    "classify": Route("features_from_examples", AnswerForm.CLASSIFY),
-    "regress": Route("features_from_examples", AnswerForm.REGRESS),
-    "classify_bytes": Route("features_from_bytes", AnswerForm.PREDICT),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +65,7 @@ def export_head(base: Any, cut: str, head: Head, spec: InputSpec, directory: Pat
     save_module(module, directory, signatures)
     weights = {variable.name + str(at): _nbytes(variable) for at, variable in enumerate(module.base_weights)}
     weights.update(head_weights=head.weights.nbytes, head_bias=head.bias.nbytes)
-    return ExportedHead({name: ROUTES[name] for name in answers}, weights, answers[DEFAULT_SIGNATURE])
+    return ExportedHead({name: HEAD_ROUTES[name] for name in answers}, weights, answers[DEFAULT_SIGNATURE])
 
 
 def _again(source: Any, spec: Any) -> Any:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from training.recipe.strict import Name, Share, Strict, Width
 
-Format = Literal["zip", "image_dir", "csv", "parquet", "npz", "jsonl", "tfrecord"]
+Format = Literal["zip", "tar", "image_dir", "csv", "parquet", "npz", "jsonl", "tfrecord"]
 
 
 class Filter(Strict):

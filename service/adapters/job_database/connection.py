@@ -6,10 +6,12 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.domain.errors import InvalidInput, NotReady
 
@@ -22,17 +24,46 @@ def opened(url: str) -> Engine:
     """An engine for the URL. No connection is made yet.
 
     Raises:
-        InvalidInput: it is not a database URL, or one for which no driver is installed.
+        InvalidInput: it is not the URL of a database that can hold jobs, or its driver is not installed.
     """
     try:
-        sqlite = make_url(url).get_backend_name() == "sqlite"
-        engine = create_engine(url, pool_pre_ping=not sqlite)
-    except (ArgumentError, ImportError) as error:
+        place = make_url(url)
+        match place.get_backend_name():
+            case "sqlite":
+                return _sqlite(place)
+            case "postgresql" | "postgres":
+                return _postgresql(place)
+    except (ArgumentError, ImportError, ValueError) as error:
         raise InvalidInput(f"the job database cannot be opened by its URL: {error}") from error
-    if sqlite:
-        event.listen(engine, "connect", _set_up)
-        event.listen(engine, "begin", _begin)
+    raise InvalidInput(f"jobs are kept in SQLite or PostgreSQL, and not in {place.get_backend_name()[:40]}")
+
+
+def _sqlite(place: URL) -> Engine:
+    if place.database in (None, "", ":memory:"):
+        raise InvalidInput("a database in memory forgets its jobs; give sqlite:////path/of/a/file")
+    engine = create_engine(place)
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
     return engine
+
+
+def _postgresql(place: URL) -> Engine:
+    if "+" not in place.drivername:
+        place = place.set(drivername="postgresql+psycopg")
+    if place.drivername == "postgresql+psycopg" and find_spec("psycopg") is None:
+        raise InvalidInput("PostgreSQL needs a driver that is not installed; install graft[postgres]")
+    # A server that is cut off without a word is noticed, and a lock that is not given up is not waited for, as long as
+    # a writer waits for another in SQLite. What the URL says wins.
+    waits = {
+        "connect_timeout": int(BUSY_S),
+        "keepalives_idle": int(BUSY_S),
+        "tcp_user_timeout": int(BUSY_S * 1000),
+        "application_name": "graft",
+        "options": f"-c lock_timeout={int(BUSY_S * 1000)}",
+    }
+    waits = {name: value for name, value in waits.items() if name not in place.query}
+    # A connection that was lost meanwhile is seen before it is used, and all the others are thrown away with it.
+    return create_engine(place, pool_pre_ping=True, connect_args=waits)
 
 
 @contextmanager
@@ -40,7 +71,9 @@ def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]
     """One transaction, committed at the end of the block and rolled back if that raises.
 
     Raises:
-        NotReady: the database does not answer, or is damaged.
+        NotReady: the database does not answer, or is damaged. If it was lost at the very end, what was written may be
+            there all the same.
+        InvalidInput: what was to be written is nothing that it can hold.
         IntegrityError: what was written is there already.
     """
     try:
@@ -48,8 +81,16 @@ def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]
             yield connection
     except IntegrityError:
         raise
+    except DataError as error:
+        raise InvalidInput(f"the job database cannot hold this: {_line(error.orig)}") from error
     except DBAPIError as error:
-        raise NotReady(f"the job database does not answer: {error.orig}") from error
+        raise NotReady(f"the job database does not answer: {_line(error.orig)}") from error
+    except PoolTimeout as error:
+        raise NotReady("the job database does not answer: all connections to it are in use") from error
+
+
+def _line(error: object) -> str:
+    return " ".join(str(error).split())
 
 
 def _set_up(connection: Any, _: Any) -> None:

@@ -4,11 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+)
 from sqlalchemy.engine import RowMapping
 
+from service.domain.budget import Budget
 from service.domain.dataset import Dataset, DatasetReport
 from service.domain.jobs import Job, JobEvent, JobRequest, JobState
+
+
+class Text(TypeDecorator[str]):
+    """Text as every database can hold it: PostgreSQL knows no NUL, and none of them half a character."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """What is stored, and looked for."""
+        return value and value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
 
 METADATA = MetaData()
 JSON_VALUE = JSON(none_as_null=True)
@@ -16,28 +43,29 @@ JSON_VALUE = JSON(none_as_null=True)
 datasets = Table(
     "datasets",
     METADATA,
-    Column("id", String(64), primary_key=True),
+    Column("id", Text(64), primary_key=True),
     Column("report", JSON_VALUE, nullable=False),
-    Column("filename", String(255), nullable=False),
+    Column("filename", Text(255), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("created", Double, nullable=False),
     Column("options", JSON_VALUE, nullable=False),
-    Column("file", String(255), nullable=False),
+    Column("file", Text(255), nullable=False),
+    Column("parent", String(64)),
 )
 
 jobs = Table(
     "jobs",
     METADATA,
-    Column("id", String(64), primary_key=True),
-    Column("head", String(64), nullable=False),
-    Column("base", String(255), nullable=False),
-    Column("dataset", String(64), nullable=False),  # no foreign key: an ended job outlives its dataset
+    Column("id", Text(64), primary_key=True),
+    Column("head", Text(64), nullable=False),
+    Column("base", Text(255), nullable=False),
+    Column("dataset", Text(64), nullable=False),  # no foreign key: an ended job outlives its dataset
     Column("asked_recipe", JSON_VALUE, nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("state", Text(16), nullable=False),
     Column("created", Double, nullable=False),
     Column("started", Double),
     Column("finished", Double),
-    Column("phase", String(64)),
+    Column("phase", Text(64)),
     Column("percent", Double, nullable=False),
     Column("eta_s", Double),
     Column("attempt", Integer, nullable=False),
@@ -50,25 +78,50 @@ jobs = Table(
     Column("gate", JSON_VALUE),
     Column("recipe", JSON_VALUE),
     Column("error", JSON_VALUE),
-    Column("owner", String(255)),
+    Column("owner", Text(255)),
     Column("heartbeat", Double),
     Column("last_seq", Integer, nullable=False),
-    Column("idempotency_key", String(255), unique=True),
+    Column("idempotency_key", Text(255), unique=True),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("on_success", Text(32), nullable=False, server_default="promote"),
+    Column("max_seconds", Double),
+    Column("max_memory_mb", Double),
+    Column("claimed", Double),
     Index("jobs_by_state", "state", "created", "id"),
     Index("jobs_by_age", "created", "id"),
     Index("jobs_by_head", "head", "created", "id"),
     Index("jobs_by_dataset", "dataset"),
+    Index("jobs_by_turn", "head", "claimed"),
+    Index("jobs_by_end", "finished"),
 )
 
 events = Table(
     "events",
     METADATA,
-    Column("job_id", String(64), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("job_id", Text(64), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("seq", Integer, primary_key=True, autoincrement=False),
-    Column("type", String(64), nullable=False),
-    Column("message", String, nullable=False),
+    Column("type", Text(64), nullable=False),
+    Column("message", Text, nullable=False),
     Column("time", Double, nullable=False),
     Column("data", JSON_VALUE, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    METADATA,
+    Column("job_id", Text(64), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Index("outbox_by_turn", "not_before"),
+)
+
+directions = Table(
+    "directions",
+    METADATA,
+    Column("model", Text(255), primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("value", JSON_VALUE, nullable=False),
 )
 
 
@@ -82,6 +135,7 @@ def dataset_row(dataset: Dataset) -> dict[str, Any]:
         "created": dataset.created,
         "options": dict(dataset.options),
         "file": dataset.file,
+        "parent": dataset.parent,
     }
 
 
@@ -119,6 +173,10 @@ def job_row(job: Job) -> dict[str, Any]:
         "base": job.request.base,
         "dataset": job.request.dataset,
         "asked_recipe": dict(job.request.recipe),
+        "priority": job.request.priority,
+        "on_success": job.request.on_success,
+        "max_seconds": job.request.budget.max_seconds,
+        "max_memory_mb": job.request.budget.max_memory_mb,
         "created": job.created,
         "started": job.started,
         "cancel_requested": job.cancel_requested,
@@ -131,8 +189,16 @@ def job_row(job: Job) -> dict[str, Any]:
 def as_job(row: RowMapping) -> Job:
     """A row as a job."""
     values = dict(row)
-    request = JobRequest(values.pop("head"), values.pop("base"), values.pop("dataset"), values.pop("asked_recipe"))
-    del values["last_seq"], values["idempotency_key"]
+    request = JobRequest(
+        values.pop("head"),
+        values.pop("base"),
+        values.pop("dataset"),
+        values.pop("asked_recipe"),
+        values.pop("priority"),
+        Budget(values.pop("max_seconds"), values.pop("max_memory_mb")),
+        values.pop("on_success"),
+    )
+    del values["last_seq"], values["idempotency_key"], values["claimed"]
     return Job(**{**values, "request": request, "state": JobState(values["state"])})
 
 

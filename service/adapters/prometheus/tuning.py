@@ -25,6 +25,9 @@ class TuningMetrics:
         self._check_seconds = Histogram(
             "graft_dataset_check_seconds", "Checking an upload.", buckets=_SECONDS, registry=registry
         )
+        self._webhooks = Counter(
+            "graft_webhook_attempts", "Attempts to tell of a job's end.", ("outcome",), registry=registry
+        )
 
     def job_moved(self, state: JobState) -> None:
         """Count a move."""
@@ -45,3 +48,7 @@ class TuningMetrics:
         self._datasets.labels(str(accepted).lower()).inc()
         self._dataset_bytes.inc(size_bytes)
         self._check_seconds.observe(seconds)
+
+    def announced(self, outcome: str) -> None:
+        """Count an attempt."""
+        self._webhooks.labels(outcome).inc()

@@ -21,6 +21,7 @@ from service.domain.artifact import (
     HEAD,
     HIDDEN_PREFIX,
     MANIFEST,
+    REFUSED,
     SAVED_MODEL,
     TFLITE_MODEL,
     Manifest,
@@ -37,6 +38,7 @@ _DECIDING = (
     str(SAVED_MODEL),
     str(TFLITE_MODEL),
     str(MANIFEST),
+    str(REFUSED),
     "variables",
     "variables/variables.index",
     "variables/variables.data-00000-of-00001",
@@ -116,7 +118,9 @@ def _look(version: VersionId, folder: Path, stamp: str) -> Listing:
         manifest = Manifest.from_json((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         problem = None
-        if (folder / EXTRA).is_dir():
+        if (folder / REFUSED).is_file():
+            problem = (folder / REFUSED).read_text(encoding="utf-8", errors="replace")
+        elif (folder / EXTRA).is_dir():
             problem = f"{MANIFEST} is missing: the version was not completely written or copied"
         elif not any((folder / model).is_file() for model in (SAVED_MODEL, TFLITE_MODEL)):
             problem = f"neither {SAVED_MODEL} nor {MANIFEST} is there: this is not a SavedModel, or not all of it yet"
@@ -140,7 +144,7 @@ def _kept(manifest: Manifest) -> Manifest:
         cut=_once(manifest.cut),
         routes=_routes(tuple(sorted(manifest.routes.items()))),
         features=manifest.features or _NOTHING,
-        provenance=_NOTHING,
+        provenance={"job_id": manifest.job_id} if manifest.job_id else _NOTHING,
     )
 
 

@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from service.domain import errors
-from service.domain.errors import ServiceError, kind_of, retry_after_s
+from service.domain.errors import ServiceError, code_of, kind_of, retry_after_s
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +27,14 @@ STATUS: Mapping[type[ServiceError], int] = {
     errors.InvalidInput: 400,
     errors.NotSupported: 501,
     errors.UploadTooLarge: 413,
+    errors.NoRoom: 507,
     errors.InvalidDataset: 422,
     errors.UnknownLabel: 400,
     errors.SignatureNotFound: 400,
     errors.ModelNotFound: 404,
     errors.JobNotFound: 404,
     errors.DatasetNotFound: 404,
+    errors.UploadNotFound: 404,
     errors.Conflict: 409,
     errors.PreconditionFailed: 400,
     errors.LoadFailed: 500,
@@ -41,25 +43,6 @@ STATUS: Mapping[type[ServiceError], int] = {
     errors.DeadlineExceeded: 504,
     errors.QueueTimedOut: 429,
     errors.ModelFailed: 500,
-}
-CODES: Mapping[type[ServiceError], str] = {
-    errors.InvalidInput: "invalid_input",
-    errors.NotSupported: "not_supported",
-    errors.UploadTooLarge: "upload_too_large",
-    errors.InvalidDataset: "invalid_dataset",
-    errors.UnknownLabel: "unknown_label",
-    errors.SignatureNotFound: "signature_not_found",
-    errors.ModelNotFound: "model_not_found",
-    errors.JobNotFound: "job_not_found",
-    errors.DatasetNotFound: "dataset_not_found",
-    errors.Conflict: "conflict",
-    errors.PreconditionFailed: "precondition_failed",
-    errors.LoadFailed: "load_failed",
-    errors.Overloaded: "overloaded",
-    errors.NotReady: "not_ready",
-    errors.DeadlineExceeded: "deadline_exceeded",
-    errors.QueueTimedOut: "queue_timed_out",
-    errors.ModelFailed: "model_failed",
 }
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
 
@@ -93,7 +76,7 @@ async def _known(_: Request, error: Exception) -> JSONResponse:
     extra: dict[str, Any] = {}
     if isinstance(error, errors.InvalidDataset):
         extra = {"details": [asdict(fault) for fault in error.faults], "fault_count": error.fault_count}
-    body = envelope(CODES[kind_of(error)], str(error), **extra)
+    body = envelope(code_of(error), str(error), **extra)
     return JSONResponse(body, status_of(error), headers=headers_of(error))
 
 

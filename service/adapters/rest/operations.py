@@ -41,6 +41,7 @@ class VersionAnswer(BaseModel):
 
     version: int
     state: str
+    provisional: bool = Field(description="Nobody published it: it answers until something published does.")
     engine: str | None = Field(description="What runs it; null while it is not live.")
     engines: dict[str, EngineAnswer] = Field(
         description="What runs each signature, and why. Empty for a head, which its base's graph answers for."
@@ -121,6 +122,7 @@ def _version(status: VersionStatus, head: bool) -> VersionAnswer:
     return VersionAnswer(
         version=status.version,
         state=str(status.state),
+        provisional=status.listing is not None and status.listing.provisional,
         engine=status.engine,
         engines={} if head else {name: EngineAnswer(**asdict(one)) for name, one in status.engines.items()},
         graph=status.graph,

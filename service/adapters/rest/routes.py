@@ -1,4 +1,4 @@
-"""TF Serving's addresses: which model, version and verb a path names."""
+"""TF Serving's addresses: which model, version and verb a path names; and those beside them that are Graft's own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ _WHICH = r"(?i:/v1/models/)(?P<model>[^/:]+)(?:(?i:/versions/)(?P<version>\d+)|(
 _INFERENCE = re.compile(rf"{_WHICH}:(?P<verb>predict|classify|regress)", re.ASCII)
 _STATUS = re.compile(_WHICH, re.ASCII)
 _METADATA = re.compile(rf"{_WHICH}(?i:/metadata)", re.ASCII)
+_OWN = re.compile(
+    r"POST /v1/models/[^/:]+:(?:tune|promote|canary|rollback)|GET /v1/models/[^/:]+/direction"
+    r"|PUT /v1/models/[^/:]+/shadows|(?:PUT|DELETE) /v1/models/[^/:]+/labels/[^/:]+",
+    re.ASCII | re.IGNORECASE,
+)
 _MAX_VERSION = 2**63 - 1
 _MOST_DIGITS = 1000
 """More than any number needs, leading zeros and all, and fewer than Python refuses to read."""
@@ -33,6 +38,11 @@ def metadata(path: str) -> ModelRef | None:
     """Whose metadata are there. Raises: InvalidInput."""
     match = _METADATA.fullmatch(path)
     return _reference(match) if match else None
+
+
+def is_own(method: str, path: str) -> bool:
+    """Whether it is Graft's own route among TF Serving's."""
+    return _OWN.fullmatch(f"{method} {path}") is not None
 
 
 def _reference(match: re.Match[str]) -> ModelRef:

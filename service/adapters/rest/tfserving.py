@@ -74,11 +74,11 @@ class TfServingDoor:
 
     @staticmethod
     def takes(method: str, path: str) -> bool:
-        """Whether this door answers: all about models but their list, which is Graft's own, and Graft's own verbs."""
-        path = path.lower()
-        if path == "/v1/models":
+        """Whether this door answers: all about models but their list, which is Graft's own, and Graft's own routes."""
+        lower = path.lower()
+        if lower == "/v1/models":
             return method != "GET"
-        return path.startswith("/v1/models/") and not (method == "POST" and path.endswith(":tune"))
+        return lower.startswith("/v1/models/") and not routes.is_own(method, path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; nothing is sent to a client that has left."""

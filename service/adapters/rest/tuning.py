@@ -6,152 +6,104 @@ statuses in ``errors``.
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from service.adapters.rest import event_stream
+from service.adapters.rest import event_stream, tune_form
 from service.adapters.rest.connection import small_body, while_connected
+from service.adapters.rest.datasets import datasets_router, form_schema, options_in
+from service.adapters.rest.estimates import estimates_router
 from service.adapters.rest.event_stream import LARGEST_SEQ
+from service.adapters.rest.orders import JobOrder, read_order
 from service.adapters.rest.tuning_answers import (
-    CheckedDatasetAnswer,
-    DatasetAnswer,
-    DatasetsAnswer,
     EventsAnswer,
     JobAnswer,
-    JobOrder,
     JobsAnswer,
-    checked_dataset_answer,
-    dataset_answer,
     event_answer,
     job_answer,
-    read_json,
+    provisional_answer,
 )
+from service.adapters.rest.upload_parts import uploads_router
 from service.adapters.rest.uploads import receive_form
 from service.application.tuning import Tuning
-from service.domain.dataset import LABEL, TASK, UPLOADED
-from service.domain.errors import InvalidInput, NotReady
-from service.domain.jobs import JobState
-from service.domain.learning import LearningTask
+from service.application.tuning.jobs import Ordered
+from service.application.tuning.receiving import receiving
+from service.domain.jobs import Job, JobState
 
-log = logging.getLogger(__name__)
 LARGEST_ORDER = 256 * 1024
-OPTIONS = (LABEL, TASK)
-DATA_FIELDS = {
-    "file": {
-        "type": "string",
-        "format": "binary",
-        "description": "A zip of one folder a class, CSV, Parquet, JSON lines, an NPZ, or a TFRecord file",
-    },
-    "format": {"enum": [str(format) for format in UPLOADED], "description": "Left out, it is seen by the content"},
-    "label": {"type": "string", "description": "The column of the labels; several with commas between them"},
-    "task": {"enum": [str(task) for task in LearningTask], "description": "What is to be learned; classes if left out"},
-}
-TUNE_FIELDS = {
-    **DATA_FIELDS,
-    "head": {"type": "string", "description": "The head's name"},
-    "recipe": {"type": "string", "description": "A JSON object"},
-}
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Asking again with it gives the same job")]
 
 
 def tuning_router(tuning: Tuning, *, most_upload_bytes: int, beat_s: float = event_stream.BEAT_S) -> APIRouter:
     """The routes. ``most_upload_bytes`` bounds a file; ``beat_s`` is how often a quiet event stream shows it lives."""
     router = APIRouter(responses={"4XX": {"description": _ERRORS}, "5XX": {"description": _ERRORS}})
-    router.include_router(_datasets(tuning, most_upload_bytes))
+    router.include_router(datasets_router(tuning, most_upload_bytes))
+    router.include_router(uploads_router(tuning))
+    router.include_router(estimates_router(tuning, LARGEST_ORDER))
     router.include_router(_requests(tuning, most_upload_bytes))
     router.include_router(_jobs(tuning, beat_s))
-    return router
-
-
-def _datasets(tuning: Tuning, most_bytes: int) -> APIRouter:
-    router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
-
-    @router.post("", status_code=201, openapi_extra=_form(DATA_FIELDS, "file"), summary="Upload labelled data")
-    async def upload(request: Request) -> CheckedDatasetAnswer:
-        """It is checked at once: 422 tells every fault and its place, and nothing is kept then. The same content again
-        is the same dataset.
-        """
-        async with _incoming(tuning) as file:
-            form = await receive_form(request, file, known=("format", *OPTIONS), most_bytes=most_bytes)
-            format, options = form.fields.get("format"), _options(form.fields)
-            accepting = tuning.datasets.accept(file, form.filename, format, options)
-            return checked_dataset_answer(await while_connected(request, accepting))
-
-    @router.get("", summary="List datasets")
-    async def datasets() -> DatasetsAnswer:
-        """List datasets."""
-        return DatasetsAnswer(datasets=[dataset_answer(dataset) for dataset in await tuning.datasets.all()])
-
-    @router.get("/{dataset_id}", summary="Get a dataset")
-    async def dataset(dataset_id: str) -> DatasetAnswer:
-        """Get a dataset."""
-        return dataset_answer(await tuning.datasets.get(dataset_id))
-
-    @router.get("/{dataset_id}/report", summary="Get what a dataset's check found")
-    async def report(dataset_id: str) -> dict[str, Any]:
-        """Get what a dataset's check found."""
-        return (await tuning.datasets.get(dataset_id)).report.to_dict()
-
-    @router.delete("/{dataset_id}", status_code=204, summary="Delete a dataset")
-    async def delete(dataset_id: str) -> None:
-        """409 while a job that has not ended needs it. Versions tuned from it stay."""
-        await tuning.datasets.delete(dataset_id)
-
     return router
 
 
 def _requests(tuning: Tuning, most_bytes: int) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["jobs"])
 
+    async def answered(ordered: Ordered, response: Response) -> JobAnswer:
+        response.headers["location"] = f"/v1/jobs/{ordered.job.id}"
+        if ordered.reused:
+            response.status_code = 200
+            return job_answer(ordered.job, reused=True)
+        placed = await _placed(tuning, ordered.job)
+        return placed.model_copy(update={"provisional": provisional_answer(ordered.provisional)})
+
     @router.post(
         "/models/{base}:tune",
         status_code=202,
-        openapi_extra=_form(TUNE_FIELDS, "file", "head"),
+        openapi_extra=_form(tune_form.fields(), "file", "head"),
         summary="Upload labelled data and tune a head on it",
     )
     async def tune(base: str, request: Request, response: Response, idempotency_key: Key = None) -> JobAnswer:
-        """The upload and the job in one call. When the job has succeeded the head's new version goes live by itself."""
+        """The upload and the job in one call, with the same answers as `POST /v1/jobs`. When the job has succeeded the
+        head's new version goes live by itself, unless `on_success` says otherwise; with `provisional` version 0 answers
+        until then.
+        """
         tuning.jobs.base(base)
 
         def check(fields: Mapping[str, str]) -> None:
             # What comes before the file is looked at before it, so that nobody sends one for nothing.
-            if "head" in fields:
-                tuning.jobs.base_for(fields["head"], base, _recipe(fields.get("recipe")) or {})
+            if fields.get("head"):
+                tuning.jobs.base_for(tune_form.order_in(fields, base).request())
 
-        async with _incoming(tuning) as file:
-            known = ("format", *OPTIONS, "head", "recipe")
-            form = await receive_form(request, file, known=known, most_bytes=most_bytes, before_file=check)
+        async with receiving(tuning.datasets) as file:
+            form = await receive_form(request, file, known=tune_form.KNOWN, most_bytes=most_bytes, before_file=check)
+            asked = tune_form.order_in(form.fields, base)
             tuned = tuning.tune(
                 file,
                 form.filename,
-                head=form.require("head"),
-                base=base,
-                format=form.fields.get("format"),
-                options=_options(form.fields),
-                recipe=_recipe(form.fields.get("recipe")),
-                idempotency_key=idempotency_key,
+                asked.request(),
+                form.fields.get("format"),
+                options_in(form.fields),
+                idempotency_key,
+                require_new=asked.require_new,
+                provisional=asked.provisional,
             )
-            job = await while_connected(request, tuned)
-        response.headers["location"] = f"/v1/jobs/{job.id}"
-        return job_answer(job)
+            return await answered(await while_connected(request, tuned), response)
 
     order: dict[str, Any] = {"requestBody": _body("application/json", JobOrder.model_json_schema())}
 
     @router.post("/jobs", status_code=202, openapi_extra=order, summary="Tune a head on a dataset")
     async def submit(request: Request, response: Response, idempotency_key: Key = None) -> JobAnswer:
-        """Tune a head on a dataset."""
-        asked = JobOrder.read(await small_body(request, LARGEST_ORDER))
-        job = await tuning.jobs.submit(asked, idempotency_key)
-        response.headers["location"] = f"/v1/jobs/{job.id}"
-        return job_answer(job)
+        """Training is not needed where a job has made a version from the same data, base and recipe, seed included, and
+        the version is there: then that job is the answer, with 200, unless `require_new` is true.
+        """
+        asked = read_order(JobOrder, await small_body(request, LARGEST_ORDER))
+        ordering = tuning.order(
+            asked.request(), idempotency_key, require_new=asked.require_new, provisional=asked.provisional
+        )
+        return await answered(await while_connected(request, ordering), response)
 
     @router.post("/jobs/{job_id}:cancel", status_code=202, summary="Cancel a job")
     async def cancel(job_id: str) -> JobAnswer:
@@ -177,12 +129,14 @@ def _jobs(tuning: Tuning, beat_s: float) -> APIRouter:
         # One more than asked for tells whether there is a next page.
         found = await tuning.jobs.list(state, head, page_token, limit + 1)
         page, more = found[:limit], len(found) > limit
-        return JobsAnswer(jobs=[job_answer(job) for job in page], next_page_token=page[-1].id if more else None)
+        places = await tuning.jobs.places(page)
+        answers = [job_answer(job, places.get(job.id)) for job in page]
+        return JobsAnswer(jobs=answers, next_page_token=page[-1].id if more else None)
 
     @router.get("/{job_id}", summary="Get a job")
     async def job(job_id: str) -> JobAnswer:
         """Get a job."""
-        return job_answer(await tuning.jobs.get(job_id))
+        return await _placed(tuning, await tuning.jobs.get(job_id))
 
     @router.get(
         "/{job_id}/events", response_model=EventsAnswer, responses=_STREAM, summary="Get or follow a job's history"
@@ -207,38 +161,8 @@ def _jobs(tuning: Tuning, beat_s: float) -> APIRouter:
     return router
 
 
-@asynccontextmanager
-async def _incoming(tuning: Tuning) -> AsyncIterator[Path]:
-    """A file for an upload, gone after the block unless it was accepted.
-
-    Raises:
-        NotReady: there is no room for it; otherwise what the block raises.
-    """
-    incoming = tuning.datasets.incoming()
-    try:
-        file = await asyncio.to_thread(incoming.__enter__)
-        try:
-            yield file
-        finally:
-            await asyncio.to_thread(incoming.__exit__, None, None, None)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        log.warning("no room for an upload: %s", error, extra={"action": "receive_upload"})
-        raise NotReady("there is no room left for the upload where this server keeps its data") from error
-
-
-def _options(fields: dict[str, str]) -> dict[str, str]:
-    return {name: fields[name] for name in OPTIONS if name in fields}
-
-
-def _recipe(text: str | None) -> dict[str, Any] | None:
-    if not text:
-        return None
-    recipe = read_json(text, "the recipe")
-    if not isinstance(recipe, dict):
-        raise InvalidInput("the recipe has to be a JSON object")
-    return recipe
+async def _placed(tuning: Tuning, job: Job) -> JobAnswer:
+    return job_answer(job, (await tuning.jobs.places([job])).get(job.id))
 
 
 def _body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -246,8 +170,7 @@ def _body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _form(fields: dict[str, Any], *required: str) -> dict[str, Any]:
-    schema = {"type": "object", "properties": fields, "required": list(required), "additionalProperties": False}
-    return {"requestBody": _body("multipart/form-data", schema)}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": form_schema(fields, *required)}}}
 
 
 _ERRORS = "`{error: {code, message, details?}}`: a code for machines, a sentence for people, and what is wrong where."

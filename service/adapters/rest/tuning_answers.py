@@ -1,46 +1,19 @@
-"""What the tuning API takes and answers, as JSON: the shapes, their documentation, and the way from domain values."""
+"""What the tuning API answers, as JSON: the shapes, their documentation, and the way from domain values."""
 
 from __future__ import annotations
 
-import difflib
-import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field
 
+from service.application.tuning.provisional import Provisional
 from service.domain.dataset import Dataset
-from service.domain.errors import InvalidInput
-from service.domain.jobs import Job, JobEvent, JobRequest
+from service.domain.jobs import Job, JobEvent
 
 Time = Annotated[str, Field(description="ISO 8601, UTC", examples=["2026-01-31T09:30:00.123Z"])]
-
-
-class JobOrder(BaseModel):
-    """What to tune: a new version of a head, on a base, from a dataset."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    head: str = Field(description="The head's name; a new one, or one to be given a next version")
-    base: str = Field(description="The base it grows on; its newest live version is taken")
-    dataset: str = Field(description="A dataset's id")
-    recipe: dict[str, Any] = Field(default_factory=dict, description="How to tune; what is left out is chosen by data")
-
-    @classmethod
-    def read(cls, body: bytes) -> JobRequest:
-        """Raises: InvalidInput, naming every key that is wrong, and the one that may have been meant."""
-        raw = read_json(body, "the body")
-        if not isinstance(raw, dict):
-            raise InvalidInput("the body has to be a JSON object")
-        if unknown := [key for key in raw if key not in cls.model_fields]:
-            raise InvalidInput("; ".join(_unknown(key, cls.model_fields) for key in unknown[:10]))
-        try:
-            order = cls.model_validate(raw)
-        except ValidationError as error:
-            wrong = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-            raise InvalidInput(f"the body cannot be used: {'; '.join(wrong)}") from error
-        return JobRequest(order.head, order.base, order.dataset, order.recipe)
 
 
 class DatasetAnswer(BaseModel):
@@ -57,6 +30,7 @@ class DatasetAnswer(BaseModel):
     shape: list[int] | None = Field(description="Shape of one item; null for images, which are fitted to the base")
     columns: list[str]
     options: dict[str, str]
+    parent: str | None = Field(description="The dataset that it has all items of, and more")
 
 
 class CheckedDatasetAnswer(DatasetAnswer):
@@ -69,6 +43,15 @@ class DatasetsAnswer(BaseModel):
     """All datasets, newest first."""
 
     datasets: list[DatasetAnswer]
+
+
+class ProvisionalAnswer(BaseModel):
+    """What came of the wish for a head that answers at once."""
+
+    version: int | None = Field(description="0: it answers; null: it does not")
+    problem: str | None = Field(description="Why it does not. The job goes on all the same")
+    items: int = Field(description="It is made of so many")
+    accuracy: float | None = Field(description="The share of these it is right about, each left out in turn")
 
 
 class JobAnswer(BaseModel):
@@ -87,6 +70,16 @@ class JobAnswer(BaseModel):
     gate: dict[str, Any] | None
     recipe: dict[str, Any] | None = Field(description="As asked for, until the trainer has resolved every auto in it")
     error: dict[str, Any] | None = Field(description="code, message and details of a failed job")
+    priority: int
+    on_success: str
+    budget: dict[str, float] = Field(description="The bounds it was given: max_seconds, max_memory_mb")
+    queue_position: int | None = Field(
+        description="Of a queued job: from 1, which claim from now will be its; else null"
+    )
+    reused: bool = Field(description="In the answer to a request: it was made before, and nothing is trained anew")
+    provisional: ProvisionalAnswer | None = Field(
+        default=None, description="In the answer to a request that asked for a provisional head"
+    )
     attempt: int
     crashes: int = Field(description="Crashes in a row, without a further phase finished between them")
     not_before: Time | None = Field(description="When a job that crashed and waits in the queue may run again")
@@ -120,14 +113,6 @@ class EventsAnswer(BaseModel):
     next: int = Field(description="Give it as `after` for what comes after this page")
 
 
-def read_json(text: bytes | str, what: str) -> Any:
-    """Raises: InvalidInput, it is not JSON as the standard has it."""
-    try:
-        return json.loads(text, parse_constant=_refused_constant)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{what} is not JSON: {error}") from error
-
-
 def dataset_answer(dataset: Dataset) -> DatasetAnswer:
     """A dataset without its report."""
     return DatasetAnswer(**_dataset_fields(dataset))
@@ -138,8 +123,8 @@ def checked_dataset_answer(dataset: Dataset) -> CheckedDatasetAnswer:
     return CheckedDatasetAnswer(**_dataset_fields(dataset), report=dataset.report.to_dict())
 
 
-def job_answer(job: Job) -> JobAnswer:
-    """A job as its operators see it."""
+def job_answer(job: Job, place: int | None = None, *, reused: bool = False) -> JobAnswer:
+    """A job as its operators see it, at its place in the queue."""
     return JobAnswer(
         id=job.id,
         head=job.request.head,
@@ -154,20 +139,33 @@ def job_answer(job: Job) -> JobAnswer:
         gate=_plain(job.gate),
         recipe=_plain(job.request.recipe if job.recipe is None else job.recipe),
         error=_plain(job.error),
+        priority=job.request.priority,
+        on_success=job.request.on_success,
+        budget={bound: most for bound, most in asdict(job.request.budget).items() if most is not None},
+        queue_position=place,
+        reused=reused,
         attempt=job.attempt,
         crashes=job.crashes,
-        not_before=_time(job.not_before) if job.not_before is not None else None,
+        not_before=time_answer(job.not_before) if job.not_before is not None else None,
         cancel_requested=job.cancel_requested,
-        created=_time(job.created),
-        started=_time(job.started) if job.started is not None else None,
-        finished=_time(job.finished) if job.finished is not None else None,
+        created=time_answer(job.created),
+        started=time_answer(job.started) if job.started is not None else None,
+        finished=time_answer(job.finished) if job.finished is not None else None,
     )
+
+
+def provisional_answer(found: Provisional | None) -> ProvisionalAnswer | None:
+    """What came of a wish for a head at once, if there was one."""
+    if found is None:
+        return None
+    version = 0 if found.problem is None else None
+    return ProvisionalAnswer(version=version, problem=found.problem, items=found.items, accuracy=found.accuracy)
 
 
 def event_answer(event: JobEvent) -> EventAnswer:
     """An event as its readers see it."""
     return EventAnswer(
-        seq=event.seq, type=event.type, message=event.message, time=_time(event.time), data=dict(event.data)
+        seq=event.seq, type=event.type, message=event.message, time=time_answer(event.time), data=dict(event.data)
     )
 
 
@@ -177,7 +175,7 @@ def _dataset_fields(dataset: Dataset) -> dict[str, Any]:
         "id": dataset.id,
         "filename": dataset.filename,
         "size_bytes": dataset.size_bytes,
-        "created": _time(dataset.created),
+        "created": time_answer(dataset.created),
         "format": report.format,
         "kind": report.kind,
         "items": report.items,
@@ -185,21 +183,14 @@ def _dataset_fields(dataset: Dataset) -> dict[str, Any]:
         "shape": list(report.shape) if report.shape is not None else None,
         "columns": list(report.columns),
         "options": dict(dataset.options),
+        "parent": dataset.parent,
     }
 
 
-def _time(seconds: float) -> str:
+def time_answer(seconds: float) -> str:
+    """Seconds since the epoch, as answers have them."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _plain(mapping: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if mapping is None else dict(mapping)
-
-
-def _unknown(key: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(key[:80], list(known), 1)
-    return f"unknown key {key[:80]!r}" + (f"; did you mean {close[0]!r}?" if close else "")
-
-
-def _refused_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")

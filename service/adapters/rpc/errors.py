@@ -20,12 +20,14 @@ STATUS: Mapping[type[ServiceError], grpc.StatusCode] = {
     errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
     errors.NotSupported: grpc.StatusCode.UNIMPLEMENTED,
     errors.UploadTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.NoRoom: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.InvalidDataset: grpc.StatusCode.INVALID_ARGUMENT,
     errors.UnknownLabel: grpc.StatusCode.INVALID_ARGUMENT,
     errors.SignatureNotFound: grpc.StatusCode.FAILED_PRECONDITION,
     errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
     errors.JobNotFound: grpc.StatusCode.NOT_FOUND,
     errors.DatasetNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.UploadNotFound: grpc.StatusCode.NOT_FOUND,
     errors.Conflict: grpc.StatusCode.ABORTED,
     errors.PreconditionFailed: grpc.StatusCode.FAILED_PRECONDITION,
     errors.LoadFailed: grpc.StatusCode.UNKNOWN,
@@ -41,15 +43,20 @@ _MOST_TEXT = 1024
 Method = Callable[[Any, Any, Any], Awaitable[Any]]
 
 
-def answering(method: Method) -> Method:
-    """A servicer's method that ends the call with the right status for every error."""
+Trailer = Callable[[ServiceError], tuple[tuple[str, str | bytes], ...]]
+
+
+def answering(method: Method, trailer: Trailer = lambda _: ()) -> Method:
+    """A servicer's method that ends the call with the right status for every error; ``trailer`` says more of it in the
+    trailing metadata.
+    """
 
     @functools.wraps(method)
     async def answered(self: Any, request: Any, context: Any) -> Any:
         try:
             return await method(self, request, context)
         except ServiceError as error:
-            await context.abort(STATUS[kind_of(error)], _cut(_text(error)), _pushback(error))
+            await context.abort(STATUS[kind_of(error)], _cut(_text(error)), (*_pushback(error), *trailer(error)))
         except Exception as error:
             if isinstance(error, grpc.aio.AbortError):
                 raise

@@ -1,4 +1,4 @@
-"""The gRPC server: TF Serving's services beside health and reflection, with limits that suit tensors."""
+"""The gRPC server: TF Serving's services and our own beside health and reflection, with limits that suit tensors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from service.adapters.rpc.going_live import GoingLiveService
 from service.adapters.rpc.model_status import ModelStatusService
 from service.adapters.rpc.predict_request import received
 from service.adapters.rpc.prediction import PredictionService
+from service.adapters.rpc.tuning import TuningService
+from service.pb.graft.v1 import going_live_pb2, going_live_pb2_grpc, tuning_pb2, tuning_pb2_grpc
 from service.tensorflow_protos import (
     model_service_pb2,
     model_service_pb2_grpc,
@@ -42,9 +45,10 @@ _PATIENCE = {
 }
 _PREDICTION = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
 _MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
-_SERVICES = (_PREDICTION, _MODEL)
-_HEALTHY = ("", *_SERVICES, "PredictionService", "ModelService")
-"""Who is asked for in health checks: the server, its services, and these by the short names TF Serving gives them."""
+_TUNING = tuning_pb2.DESCRIPTOR.services_by_name["Tuning"].full_name
+_GOING_LIVE = going_live_pb2.DESCRIPTOR.services_by_name["GoingLive"].full_name
+_SHORT = ("PredictionService", "ModelService")
+"""What TF Serving's services are called in health checks, beside their full names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +69,14 @@ class RpcServer:
         model_status: ModelStatusService,
         address: str | None,
         *,
+        tuning: TuningService | None = None,
+        going_live: GoingLiveService | None = None,
         socket: str = "",
         tls: Tls | None = None,
         arguments: Sequence[tuple[str, str | int]] = (),
     ) -> None:
-        """Bind ``address``, where port 0 takes a free one, and the Unix ``socket``; either may be left out.
-        ``arguments`` are gRPC's own and win over what suits tensors.
+        """Bind ``address``, where port 0 takes a free one, and the Unix ``socket``; either may be left out, and so may
+        our own services. ``arguments`` are gRPC's own and win over what suits tensors.
 
         Raises:
             OSError: an address is taken, or the key and certificates are none.
@@ -89,9 +95,16 @@ class RpcServer:
         # Found before the handler of that name that has just been added, which would copy what tensors hold.
         self._server.add_registered_method_handlers(_PREDICTION, {"Predict": _predict(prediction)})
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(model_status, self._server)
+        self._services = [_PREDICTION, _MODEL]
+        if tuning is not None:
+            tuning_pb2_grpc.add_TuningServicer_to_server(tuning, self._server)
+            self._services.append(_TUNING)
+        if going_live is not None:
+            going_live_pb2_grpc.add_GoingLiveServicer_to_server(going_live, self._server)
+            self._services.append(_GOING_LIVE)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
-            (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME),
+            (*self._services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME),
             self._server,
         )
         self.port = self._listen(address, tls) if address is not None else 0
@@ -114,7 +127,7 @@ class RpcServer:
     async def serving(self, ready: bool) -> None:
         """What health says, of the services by their full names and by the short ones that TF Serving goes by."""
         status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-        for service in _HEALTHY:
+        for service in ("", *self._services, *_SHORT):
             await self._health.set(service, status)
 
     async def stop(self, grace_s: float) -> None:

@@ -6,5 +6,7 @@ command line and what it prints, and never imports it.
 
 from service.adapters.trainers.checking import ProcessDatasetChecker
 from service.adapters.trainers.process import ProcessTrainer
+from service.adapters.trainers.ray import RayCluster, RayTrainer
+from service.adapters.trainers.work_areas import KnownFeatures
 
-__all__ = ["ProcessDatasetChecker", "ProcessTrainer"]
+__all__ = ["KnownFeatures", "ProcessDatasetChecker", "ProcessTrainer", "RayCluster", "RayTrainer"]

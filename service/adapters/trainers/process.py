@@ -8,24 +8,18 @@ on its work directory, and ends when its standard input does, which is when the 
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import json
-import os
-import shutil
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from service.adapters.trainers import groups
 from service.adapters.trainers.run import ProcessRun
 from service.adapters.trainers.spares import Spares
+from service.adapters.trainers.work_areas import KnownFeatures, WorkAreas
 from service.application.ports import TrainerTask
 from service.domain.errors import ModelFailed
+from service.domain.work_area import LOCK, LOG, holder
 
-TASK = "task.json"
-LOG = "trainer.log"
-LOCK = "lock"
 ON_STDIN = "-"
 """In place of a work directory: it will be told on standard input."""
 
@@ -41,17 +35,18 @@ class ProcessTrainer:
         orphan_grace_s: float = 5.0,
         orphan_limit_s: float = 30.0,
         spares: int = 0,
+        known_features: KnownFeatures | None = None,
     ) -> None:
         """``orphan_grace_s``: how long the trainer of a killed service may take to end by itself; ``orphan_limit_s``:
-        after how long one that cannot be identified is an error; ``spares``: how many trainers are kept ready.
+        after how long one that cannot be identified is an error; ``spares``: how many trainers are kept ready;
+        ``known_features``: where jobs keep what a base made of their items, for the next ones.
         """
-        self._work_area = work_area.resolve()
+        self._areas = WorkAreas(work_area, known_features)
         self._spares = Spares([*command, "job", ON_STDIN], spares)
         self._refills: set[asyncio.Task[None]] = set()
         self._command = tuple(command)
         self._orphan_grace_s = orphan_grace_s
         self._orphan_limit_s = orphan_limit_s
-        work_area.mkdir(parents=True, exist_ok=True)
 
     async def warm_up(self) -> None:
         """Start the trainers that are kept ready."""
@@ -76,10 +71,10 @@ class ProcessTrainer:
 
     async def reap(self, job_id: str) -> None:
         """As the port says."""
-        directory = self._work_area / job_id
+        directory = self._areas.of(job_id)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        while (group := _holder(directory / LOCK)) is not None:
+        while (group := holder(directory / LOCK)) is not None:
             waited = loop.time() - began
             if waited > self._orphan_grace_s and _is_ours(group, directory):
                 await groups.end(group)
@@ -89,18 +84,15 @@ class ProcessTrainer:
 
     def discard(self, job_id: str) -> None:
         """As the port says."""
-        directory = self._work_area / job_id
-        if directory.is_dir():
-            shutil.rmtree(directory)
+        self._areas.discard(job_id)
 
     def left_behind(self) -> Collection[str]:
         """As the port says."""
-        return [entry.name for entry in self._work_area.iterdir() if entry.is_dir()]
+        return self._areas.left_behind()
 
     async def _start(self, task: TrainerTask) -> ProcessRun:
-        directory = self._work_area / task.job_id
         try:
-            await asyncio.to_thread(_write_task, directory, task)
+            directory = await asyncio.to_thread(self._areas.prepared, task)
             run = self._ready_one(directory)
             if run is None:
                 run = await ProcessRun.started([*self._command, "job", str(directory)], directory / LOG)
@@ -124,56 +116,6 @@ class ProcessTrainer:
         # Not at once: what the next job gains then, this one would lose, for they would share the cores.
         await run.ended()
         await self._spares.fill()
-
-
-def _write_task(directory: Path, task: TrainerTask) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    unfinished = directory / f".{TASK}"
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(_as_json(task), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(directory / TASK)
-
-
-def _as_json(task: TrainerTask) -> Mapping[str, Any]:
-    dataset = task.dataset
-    return {
-        "job_id": task.job_id,
-        "head": task.head,
-        "base_model": task.base_model,
-        "base_version": task.base_version,
-        "base_directory": str(task.base_directory),
-        "dataset_file": str(task.dataset_file),
-        "dataset": {
-            "id": dataset.id,
-            "report": dataset.report.to_dict(),
-            "filename": dataset.filename,
-            "size_bytes": dataset.size_bytes,
-            "created": dataset.created,
-            "options": dict(dataset.options),
-        },
-        "repository": str(task.repository),
-        "recipe": dict(task.recipe),
-        "current": str(task.current) if task.current else None,
-    }
-
-
-def _holder(lock: Path) -> int | None:
-    """The process that says it holds the lock (0 when it has not said yet); None when nobody holds it."""
-    try:
-        descriptor = os.open(lock, os.O_RDWR)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        written = os.pread(descriptor, 32, 0).strip()
-        return int(written) if written.isdigit() else 0
-    else:
-        return None
-    finally:
-        os.close(descriptor)
 
 
 def _is_ours(group: int, directory: Path) -> bool:

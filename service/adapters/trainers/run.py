@@ -108,6 +108,10 @@ class ProcessRun:
             groups.send(self._process.pid, signal.SIGKILL)
         await self.ended()
 
+    def memory_bytes(self) -> int:
+        """As the port says."""
+        return groups.resident_bytes(self._process.pid)
+
     def log_tail(self) -> str:
         """As the port says."""
         assert self._log is not None

@@ -7,5 +7,6 @@ it says, and learns of models through the smallest of ports.
 
 from service.application.tuning.policy import TuningPolicy
 from service.application.tuning.tuning import Tuning
+from service.application.tuning.uploads import UploadPolicy
 
-__all__ = ["Tuning", "TuningPolicy"]
+__all__ = ["Tuning", "TuningPolicy", "UploadPolicy"]

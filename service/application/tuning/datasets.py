@@ -11,14 +11,17 @@ import logging
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from service.application.ports import DatasetChecker, DatasetFiles, TuningObserver
+from service.application.tuning.blocking import held
 from service.application.tuning.ledger import Ledger
 from service.domain.artifact import InputSpec
 from service.domain.dataset import LABEL, TASK, UPLOADED, Dataset, DatasetFormat, DatasetReport, dataset_id, misfits
 from service.domain.errors import DatasetNotFound, InvalidDataset, InvalidInput, ModelFailed
 from service.domain.learning import LearningTask
+from service.domain.sample import SampleWish
 
 log = logging.getLogger(__name__)
 LONGEST_OPTION = 200
@@ -45,19 +48,21 @@ class Datasets:
         format: str | None = None,
         options: Mapping[str, str] | None = None,
         fits: InputSpec | None = None,
+        sample: SampleWish | None = None,
     ) -> Dataset:
         """Check an ``incoming`` file and keep it; the same content again is the dataset there is already, unless the
-        file of that is gone: then it is mended. With ``fits`` it must also be what a base takes.
+        file of that is gone: then it is mended. With ``fits`` it must also be what a base takes. The ``sample`` that
+        is wished for is as the checker says.
 
         Raises:
             InvalidInput: no such format or option.
             InvalidDataset: with every fault found.
             ModelFailed: the check itself broke.
         """
-        options = _checked_options(options or {})
+        options = checked_options(options or {})
         size = await self._ledger.call(lambda: file.stat().st_size)
         began = self._ledger.clock.monotonic()
-        report = await self._checker.check(file, _checked_format(format), options)
+        report = await self._checker.check(file, checked_format(format), options, sample)
         unfit = misfits(report, fits) if fits else []
         fault_count = max(report.fault_count, len(report.faults)) + len(unfit)
         self._observer.dataset_checked(not fault_count, size, self._ledger.clock.monotonic() - began)
@@ -68,11 +73,51 @@ class Datasets:
         log.info("dataset accepted", extra={"action": "accept_dataset", "dataset": stored.id, "items": report.items})
         return stored
 
+    async def append(
+        self,
+        id: str,
+        file: Path,
+        filename: str,
+        format: str | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> Dataset:
+        """A new dataset of the items of another and those of a file that it has not; where it has all, it is that one.
+        ``options`` take the place of the dataset's own, except for the task, which stays.
+
+        Raises:
+            DatasetNotFound: there is no such dataset.
+            InvalidDataset: the file has faults, or says something else of items that are there.
+            As ``accept`` does.
+        """
+        parent = await self.get(id)
+        own, given = dict(parent.options), checked_options(options or {})
+        if given.get(TASK, own.get(TASK, "")) != own.get(TASK, ""):
+            raise InvalidInput(f"dataset {id} was accepted for another task than {given[TASK]!r}")
+        chosen = {**own, **given}
+        async with held(self.incoming()) as into:
+            old = await self._ledger.call(self.file, parent)
+            made = await self._checker.extend(old, parent, file, checked_format(format), chosen, into)
+            if made.report.fault_count:
+                raise InvalidDataset(made.report.faults, made.report.fault_count)
+            if not made.added:
+                return parent
+            size = await self._ledger.call(lambda: into.stat().st_size)
+            dataset = replace(self._named(made.report, filename, size, made.options), parent=parent.id)
+            stored = await self._ledger.call(self._keep, into, dataset)
+        counts = {"added": made.added, "known": made.known}
+        log.info("dataset extended", extra={"action": "append_dataset", "dataset": stored.id, "parent": id, **counts})
+        return stored
+
     async def get(self, id: str) -> Dataset:
         """Raises: DatasetNotFound."""
         if not id.isascii() or not id.isprintable():
             raise DatasetNotFound("there is no dataset of this name")
         return await self._ledger.call(self._ledger.store.dataset, id)
+
+    async def sample(self, dataset: Dataset, wish: SampleWish) -> None:
+        """Have some items of a dataset handed over, as the checker says. Raises: ModelFailed, NotReady."""
+        file = await self._ledger.call(self.file, dataset)
+        await self._checker.check(file, dataset.report.format, dataset.options, wish)
 
     async def all(self) -> Sequence[Dataset]:
         """Newest first."""
@@ -101,7 +146,7 @@ class Datasets:
         # Each upload's file has a name of its own, so that two of the same content, or one beside a deletion, never
         # touch each other's: the row says which file counts.
         file = f"{id}-{secrets.token_hex(6)}.{report.format}"
-        return Dataset(id, report, _shown(filename), size, self._ledger.clock.now(), dict(options), file)
+        return Dataset(id, report, shown(filename), size, self._ledger.clock.now(), dict(options), file)
 
     def _keep(self, file: Path, dataset: Dataset) -> Dataset:
         self._files.keep(file, dataset.file)
@@ -113,6 +158,16 @@ class Datasets:
             self._files.discard(dataset.file)
         return stored
 
+    async def forget(self, dataset: Dataset) -> bool:
+        """Delete it unless a job names it; whether it was deleted."""
+        return await self._ledger.call(self._forget, dataset)
+
+    def _forget(self, dataset: Dataset) -> bool:
+        forgotten = self._ledger.store.forget_dataset(dataset)
+        if forgotten:
+            self._files.discard(dataset.file)
+        return forgotten
+
     def _delete(self, id: str) -> None:
         self._files.discard(self._ledger.store.delete_dataset(id).file)
 
@@ -120,7 +175,8 @@ class Datasets:
         return {dataset.file for dataset in self._ledger.store.datasets()}
 
 
-def _checked_format(name: str | None) -> DatasetFormat | None:
+def checked_format(name: str | None) -> DatasetFormat | None:
+    """A format by its name; None for none. Raises: InvalidInput."""
     if not name:
         return None
     if name not in UPLOADED:
@@ -130,7 +186,8 @@ def _checked_format(name: str | None) -> DatasetFormat | None:
     return DatasetFormat(name)
 
 
-def _checked_options(options: Mapping[str, str]) -> Mapping[str, str]:
+def checked_options(options: Mapping[str, str]) -> Mapping[str, str]:
+    """The same options. Raises: InvalidInput."""
     for name, value in options.items():
         if name not in {LABEL, TASK}:
             raise InvalidInput(
@@ -143,7 +200,7 @@ def _checked_options(options: Mapping[str, str]) -> Mapping[str, str]:
     return options
 
 
-def _shown(filename: str) -> str:
+def shown(filename: str) -> str:
     """A file's name as its owner would know it again; it is shown, and never used as a path."""
     last = filename.replace("\\", "/").rpartition("/")[2]
     return "".join(letter for letter in last if letter.isprintable())[:LONGEST_FILENAME] or "upload"

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from service.application.ports import LiveModels, Trainer
@@ -17,16 +19,31 @@ from service.application.tuning.datasets import Datasets
 from service.application.tuning.ledger import Ledger
 from service.application.tuning.lookout import Lookout
 from service.application.tuning.policy import TuningPolicy
+from service.application.tuning.provisional import Provisional
+from service.application.tuning.repeats import made_already
+from service.application.tuning.shared_looks import SharedLooks
 from service.domain.artifact import Manifest, ModelKind
 from service.domain.dataset import misfits
 from service.domain.errors import Conflict, InvalidDataset, InvalidInput, JobNotFound, ModelNotFound, NotReady
+from service.domain.job_queue import check_priority
 from service.domain.jobs import TERMINAL_EVENTS, Job, JobEvent, JobRequest, JobState, check_head_name, moved
+from service.domain.on_success import OnSuccess
 
 LARGEST_RECIPE = 64 * 1024
 LONGEST_KEY = 255
 MOST_LISTED = 500
 PAGE = 100
 _ID = re.compile(r"[a-z0-9-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """The answer to a request: a job that was queued for it, or one that has already made what it asks for."""
+
+    job: Job
+    reused: bool
+    provisional: Provisional | None = None
+    """What came of a wish for a head at once; None without one."""
 
 
 class Jobs:
@@ -39,19 +56,22 @@ class Jobs:
         self._datasets = datasets
         self._trainer = trainer
         self._models = models
+        self._looks = SharedLooks[tuple[Job, Sequence[JobEvent]]]()
         self._lookout = Lookout(ledger, policy.poll_s)
 
-    def base_for(self, head: str, base: str, recipe: Mapping[str, Any]) -> Manifest:
+    def base_for(self, request: JobRequest) -> Manifest:
         """What can be said of a request before its data is seen: the manifest of the base it would build on.
 
         Raises:
-            InvalidInput: the head's name or the recipe is not fit for use, or the base is no base.
+            InvalidInput: anything else in it is not fit for use, or the base is no base.
             ModelNotFound: the base does not answer now.
             Conflict: the head's name is another model's.
         """
-        self.check_head(head)
-        _check_recipe(recipe)
-        return self.base(base)
+        self.check_head(request.head)
+        _check_recipe(request.recipe)
+        check_priority(request.priority)
+        OnSuccess.read(request.on_success)
+        return self.base(request.base)
 
     def check_head(self, head: str) -> None:
         """Raises: InvalidInput, a head cannot be called so; Conflict, another model is."""
@@ -70,6 +90,21 @@ class Jobs:
             raise InvalidInput(f"{base} is a {listing.manifest.kind}; heads grow on a base")
         return listing.manifest
 
+    async def order(
+        self, request: JobRequest, idempotency_key: str | None = None, *, require_new: bool = False
+    ) -> Ordered:
+        """As ``submit``; but where a job has already made just this, and its version is there, training is not needed,
+        and that job is the answer, unless a new one is required.
+
+        Raises:
+            As ``submit`` does.
+        """
+        if not require_new and (idempotency_key is None or await self._job_of(idempotency_key) is None):
+            base = self.base_for(request)
+            if (made := await made_already(self._ledger, self._models, request, base.digest)) is not None:
+                return Ordered(made, True)
+        return Ordered(await self.submit(request, idempotency_key), False)
+
     async def submit(self, request: JobRequest, idempotency_key: str | None = None) -> Job:
         """Queue a job. With a key seen before, the job of then, if the request is the same.
 
@@ -79,11 +114,10 @@ class Jobs:
             InvalidDataset: it does not fit the base.
         """
         if idempotency_key is not None:
-            _check_key(idempotency_key)
-            earlier = await self._ledger.call(self._ledger.store.job_of_key, idempotency_key)
+            earlier = await self._job_of(idempotency_key)
             if earlier is not None and earlier.request == request:
                 return earlier
-        manifest = self.base_for(request.head, request.base, request.recipe)
+        manifest = self.base_for(request)
         dataset = await self._datasets.get(request.dataset)
         if faults := misfits(dataset.report, manifest.input):
             raise InvalidDataset(faults)
@@ -91,6 +125,20 @@ class Jobs:
         message = f"queued: a version of {request.head} on {request.base} from {request.dataset}"
         event = JobEvent(job.id, f"job.{job.state}", message, job.created)
         return await self._ledger.add(job, event, idempotency_key)
+
+    async def _job_of(self, idempotency_key: str) -> Job | None:
+        _check_key(idempotency_key)
+        return await self._ledger.call(self._ledger.store.job_of_key, idempotency_key)
+
+    async def places(self, jobs: Sequence[Job]) -> Mapping[str, int]:
+        """The places in the queue, from 1, of those of the jobs that could be claimed now: how many claims away each is
+        if nothing else is asked for. A job that pauses after a crash has none.
+        """
+        waiting = {job.id for job in jobs if job.state is JobState.QUEUED}
+        if not waiting:
+            return {}
+        queue = await self._ledger.call(self._ledger.store.queue, self._ledger.clock.now())
+        return {id: place for place, id in enumerate(queue, 1) if id in waiting}
 
     async def get(self, id: str) -> Job:
         """Raises: JobNotFound."""
@@ -124,7 +172,7 @@ class Jobs:
         await self.get(id)
         return await self._ledger.call(self._ledger.store.events, id, after_seq, limit)
 
-    async def watch(self, id: str, after_seq: int = 0) -> AsyncIterator[JobEvent]:
+    async def watch(self, id: str, after_seq: int = 0) -> AsyncGenerator[JobEvent]:
         """A job's history as it is written, from the event after ``after_seq``; ends after the one that ends the job,
         or when the service stops.
 
@@ -135,8 +183,7 @@ class Jobs:
         with self._lookout.watching(id) as bell:
             while not notices.closed:
                 try:
-                    job = await self.get(id)
-                    page = await self.events(id, after_seq)
+                    job, page = await self._looks.look((id, after_seq), partial(self._look, id, after_seq))
                 except NotReady:
                     if notices.closed:
                         return
@@ -148,6 +195,10 @@ class Jobs:
                     return
                 if not page:
                     await bell.wait()
+
+    async def _look(self, id: str, after_seq: int) -> tuple[Job, Sequence[JobEvent]]:
+        job = await self.get(id)
+        return job, await self._ledger.call(self._ledger.store.events, id, after_seq, PAGE)
 
     async def cancel(self, id: str) -> Job:
         """Ask that a job not go on. A queued one is CANCELLED at once; one at work is so when its trainer and all that

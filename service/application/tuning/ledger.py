@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from service.application.ports import Clock, JobStore, TuningObserver
-from service.application.tuning.notices import QUEUE, Notices
+from service.application.tuning.notices import ENDED, QUEUE, Notices
 from service.domain.errors import NotReady
 from service.domain.jobs import Job, JobEvent, JobState, Move
 
@@ -112,4 +112,5 @@ class Ledger:
             self.notices.ring(QUEUE)
         self._observer.job_moved(job.state)
         if job.state.terminal:
+            self.notices.ring(ENDED)
             self._observer.job_ended(job.state, self.clock.now() - job.created)

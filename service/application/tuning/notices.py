@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 
 QUEUE = "queue"
 """The topic of jobs that may be waiting, or places that may be free."""
+ENDED = "ended"
+"""The topic of jobs that have ended."""
 
 
 class Bell:

@@ -36,5 +36,11 @@ class TuningPolicy:
     """
     progress_s: float = 0.25
     """Progress is stored no more often than this."""
+    keep_jobs_s: float | None = None
+    """How long ended jobs are kept, with their events; for ever if None."""
+    keep_datasets_s: float | None = None
+    """How long a dataset is kept that no job names that is kept; for ever if None."""
+    sweep_s: float = 600.0
+    """How often to look for what is not to be kept any longer."""
     base_wait_s: float = 60.0
     """How long a job waits for its base to answer: after a restart, jobs are claimed before models are loaded."""

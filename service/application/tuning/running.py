@@ -9,48 +9,50 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
-from enum import Enum
+from dataclasses import asdict, replace
 from typing import Any
 
-from service.application.ports import LiveModels, Trainer, TrainerRun, TrainerTask
+from service.application.ports import GoingLive, LiveModels, Trainer, TrainerRun, VersionPublisher
 from service.application.tuning.datasets import Datasets
+from service.application.tuning.hold import Hold, Stop
 from service.application.tuning.ledger import Ledger
 from service.application.tuning.policy import TuningPolicy
-from service.domain.errors import Conflict, DatasetNotFound, ModelFailed, NotReady
-from service.domain.jobs import Job, JobState, Move, course, crashes_in_a_row, moved, tried_again
-from service.domain.progress import Failed, Finished, PhaseProgress, TrainerEvent, Warned
+from service.application.tuning.preparation import Preparation
+from service.application.tuning.publication import Publication
+from service.domain.budget import EXCEEDED
+from service.domain.errors import Conflict, ModelFailed, NotReady
+from service.domain.jobs import WAITING, Job, JobState, Move, course, crashes_in_a_row, moved, tried_again
+from service.domain.progress import Failed, Finished, PhaseProgress, Placed, TrainerEvent, Warned
 
 log = logging.getLogger(__name__)
-
-
-class Stop(Enum):
-    """Why a job's trainer is stopped before it is done."""
-
-    CANCELLED = "a cancel was asked for"
-    HANDED_BACK = "this service stops"
-    SILENT = "the trainer has said nothing for too long"
-    LOST = "the job is not ours any more"
 
 
 class RunningJob:
     """A job this process has claimed. Used once."""
 
     def __init__(
-        self, job: Job, ledger: Ledger, trainer: Trainer, datasets: Datasets, models: LiveModels, policy: TuningPolicy
+        self,
+        job: Job,
+        ledger: Ledger,
+        trainer: Trainer,
+        datasets: Datasets,
+        models: LiveModels,
+        publisher: VersionPublisher,
+        going_live: GoingLive,
+        policy: TuningPolicy,
     ) -> None:
         self._job = job
         self._ledger = ledger
         self._trainer = trainer
-        self._datasets = datasets
-        self._models = models
         self._policy = policy
         self._said: Finished | Failed | None = None
         self._crash: dict[str, Any] = {}
         self._why: Stop | None = None
         self._stopping = asyncio.Event()
         self._stored_progress = float("-inf")
-        self._heard_trainer = float("inf")
+        self._hold = Hold(job, ledger, policy, self.stop)
+        self._publication = Publication(job, ledger, publisher, going_live, policy, self._stopping, self._warned)
+        self._preparation = Preparation(job, ledger, datasets, models, self._publication, policy)
 
     def stop(self, why: Stop) -> None:
         """Have the trainer stopped. The first reason stands, except that a lost job is lost whatever came before."""
@@ -67,37 +69,16 @@ class RunningJob:
         """
         if self._job.cancel_requested:
             self.stop(Stop.CANCELLED)
-        hold = asyncio.create_task(self._hold())
+        hold = asyncio.create_task(self._hold.keep())
         try:
             await self._train()
+            if isinstance(self._said, Finished) and self._why is not Stop.LOST:
+                self._hold.let_go()
+                self._said = await self._publication.of(self._said)
             await self._settle()
         finally:
             hold.cancel()
             await asyncio.gather(hold, return_exceptions=True)
-
-    async def _hold(self) -> None:
-        """Renew this process's hold on the job until told not to; on the way, see cancels, that the job is lost, and
-        that its trainer hangs.
-        """
-        clock, store = self._ledger.clock, self._ledger.store
-        heard = clock.monotonic()
-        with self._ledger.notices.listening(self._job.id) as bell:
-            while True:
-                try:
-                    held = await self._ledger.call(store.beat, self._job.id, self._policy.owner, clock.now())
-                except NotReady as error:
-                    log.warning("no heartbeat for %s: %s", self._job.id, error)
-                    if clock.monotonic() - heard > self._policy.lost_after_s:
-                        self.stop(Stop.LOST)
-                else:
-                    heard = clock.monotonic()
-                    if held is None:
-                        self.stop(Stop.LOST)
-                    elif held.cancel_requested:
-                        self.stop(Stop.CANCELLED)
-                if clock.monotonic() - self._heard_trainer > self._policy.silence_s:
-                    self.stop(Stop.SILENT)
-                await bell.wait(self._policy.heartbeat_s)
 
     async def _train(self) -> None:
         """Have a trainer at work until it ends or is stopped; afterwards no trainer of this job is at work."""
@@ -118,7 +99,11 @@ class RunningJob:
 
     async def _start(self) -> TrainerRun | None:
         """A trainer at work, or None when there is no use in one; ``_said`` or ``_crash`` then say why."""
-        if self._stopping.is_set() or (task := await self._task()) is None:
+        if self._stopping.is_set():
+            return None
+        task = await self._preparation.task()
+        if isinstance(task, Failed):
+            self._said = task
             return None
         await self._trainer.reap(self._job.id)
         try:
@@ -127,35 +112,17 @@ class RunningJob:
             self._crash = {"log": str(error)}
             return None
 
-    async def _task(self) -> TrainerTask | None:
-        asked, models, clock = self._job.request, self._models, self._ledger.clock
-        give_up = clock.monotonic() + self._policy.base_wait_s
-        while (base := models.live_listing(asked.base)) is None:
-            if clock.monotonic() >= give_up:
-                self._said = Failed("base_not_live", f"the base {asked.base} does not answer any more")
-                return None
-            await clock.sleep(min(self._policy.poll_s, self._policy.base_wait_s))
+    async def _warned(self, message: str) -> bool:
+        """Say something in the job's history, if that can be done now."""
         try:
-            dataset = await self._datasets.get(asked.dataset)
-        except DatasetNotFound as error:
-            self._said = Failed("dataset_not_found", str(error))
-            return None
-        current = models.live_listing(asked.head)
-        return TrainerTask(
-            job_id=self._job.id,
-            head=asked.head,
-            base_model=asked.base,
-            base_version=base.id.version,
-            base_directory=base.directory,
-            dataset_file=self._datasets.file(dataset),
-            dataset=dataset,
-            repository=self._policy.repository,
-            recipe=asked.recipe,
-            current=current.directory if current else None,
-        )
+            await self._note("job.warning", message, {})
+        except (NotReady, Conflict) as error:
+            log.warning("a warning about %s was not stored: %s", self._job.id, error)
+            return False
+        return True
 
     async def _see_through(self, run: TrainerRun, stopping: asyncio.Task[Any]) -> None:
-        self._heard_trainer = self._ledger.clock.monotonic()
+        self._hold.watch(run)
         following = asyncio.create_task(self._follow(run))
         await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if self._stopping.is_set():
@@ -168,11 +135,12 @@ class RunningJob:
             await run.stop(0)
             status = await run.ended()
         await following
+        self._resume()
         self._crash = {"status": status, "log": run.log_tail()}
 
     async def _follow(self, run: TrainerRun) -> None:
         async for event in run.events():
-            self._heard_trainer = self._ledger.clock.monotonic()
+            self._hold.hear()
             try:
                 await self._heed(event)
             except NotReady as error:
@@ -185,13 +153,26 @@ class RunningJob:
     async def _heed(self, event: TrainerEvent) -> None:
         match event:
             case PhaseProgress():
+                if event.phase == WAITING:
+                    self._hold.wait()
+                else:
+                    self._resume()
                 await self._progress(event)
+            case Placed():
+                self._resume()
+                await self._note("job.placed", event.message, event.data)
             case Warned():
                 await self._note("job.warning", event.message, event.data)
             case Finished() | Failed():
                 # A failure told while being stopped is about the stopping; but who has finished has finished.
                 if self._said is None and (isinstance(event, Finished) or self._why is None):
                     self._said = event
+
+    def _resume(self) -> None:
+        """The job does not wait for a machine, or not any longer. Its time counts as if it had begun so much later."""
+        waited_s = self._hold.resume()
+        if waited_s and self._job.started is not None:
+            self._job = replace(self._job, started=self._job.started + waited_s)
 
     async def _progress(self, event: PhaseProgress) -> None:
         clock, store, owner = self._ledger.clock, self._ledger.store, self._policy.owner
@@ -222,6 +203,8 @@ class RunningJob:
                 await self._end(JobState.SUCCEEDED, said.headline, told, percent=100.0, **result)
             case Stop.CANCELLED, _:
                 await self._end(JobState.CANCELLED, "cancelled; its trainer and all that this had started are gone")
+            case Stop.EXCEEDED, _ if excess := self._hold.excess:
+                await self._fail(EXCEEDED, str(excess), asdict(excess))
             case _, Failed() as said:
                 await self._fail(said.code, said.message, said.details)
             case Stop.HANDED_BACK, _:
@@ -268,4 +251,5 @@ class RunningJob:
         extra = {"action": "end_job", "job": self._job.id, "state": str(state)}
         log.info("job %s: %s", state, move.event.message, extra=extra)
         if state.terminal:
+            await self._publication.discard()
             await self._ledger.call(self._trainer.discard, self._job.id)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from service.application.ports import LiveModels, Trainer
+from service.application.ports import GoingLive, LiveModels, Trainer, VersionPublisher
 from service.application.tuning.datasets import Datasets
+from service.application.tuning.hold import Stop
 from service.application.tuning.ledger import Ledger
 from service.application.tuning.notices import QUEUE
 from service.application.tuning.policy import TuningPolicy
-from service.application.tuning.running import RunningJob, Stop
+from service.application.tuning.retention import Retention
+from service.application.tuning.running import RunningJob
 from service.domain.errors import Conflict, JobNotFound, ModelFailed, NotReady, ServiceError
 from service.domain.jobs import Job, JobState, crashes_in_a_row, moved, tried_again
 
@@ -26,14 +28,24 @@ class Supervisor:
     """Runs jobs in one service process."""
 
     def __init__(
-        self, ledger: Ledger, trainer: Trainer, datasets: Datasets, models: LiveModels, policy: TuningPolicy
+        self,
+        ledger: Ledger,
+        trainer: Trainer,
+        datasets: Datasets,
+        models: LiveModels,
+        publisher: VersionPublisher,
+        going_live: GoingLive,
+        policy: TuningPolicy,
     ) -> None:
         self._ledger = ledger
         self._trainer = trainer
         self._datasets = datasets
         self._models = models
+        self._publisher = publisher
+        self._going_live = going_live
         self._policy = policy
         self._running: dict[str, tuple[RunningJob, asyncio.Task[None]]] = {}
+        self._retention = Retention(ledger, trainer, datasets, models, policy)
         self._closing = False
 
     async def work(self) -> None:
@@ -49,7 +61,8 @@ class Supervisor:
                         await self._claim()
                         await self._ledger.count()
                         patience = self._policy.lost_after_s
-                    except NotReady as error:
+                        await self._retention.look()
+                    except (NotReady, OSError) as error:
                         log.warning("cannot look after jobs now: %s", error, extra={"action": "supervise"})
                     await bell.wait(self._policy.poll_s)
             finally:
@@ -71,7 +84,7 @@ class Supervisor:
             for job_id in await self._ledger.call(self._trainer.left_behind):
                 if await self._over(job_id):
                     await self._trainer.reap(job_id)
-                    await self._ledger.call(self._trainer.discard, job_id)
+                    await self._discard(job_id)
         except (ServiceError, OSError) as error:
             log.warning("cannot tidy up now: %s", error, extra={"action": "tidy"})
 
@@ -106,14 +119,28 @@ class Supervisor:
             move = moved(job, JobState.FAILED, now, message, data={"code": "job_lost"}, error=error)
         await self._ledger.move(move, unheard_since=stale_before)
         if move.job.state.terminal:
-            await self._ledger.call(self._trainer.discard, job.id)
+            await self._discard(job.id)
+
+    async def _discard(self, job_id: str) -> None:
+        """Remove what an ended job left; its work area last, by which it is found when this comes to nothing."""
+        await self._ledger.call(self._publisher.discard, job_id)
+        await self._ledger.call(self._trainer.discard, job_id)
 
     async def _claim(self) -> None:
         while len(self._running) < self._policy.concurrency and not self._closing:
             job = await self._ledger.claim(self._policy.owner)
             if job is None:
                 return
-            running = RunningJob(job, self._ledger, self._trainer, self._datasets, self._models, self._policy)
+            running = RunningJob(
+                job,
+                self._ledger,
+                self._trainer,
+                self._datasets,
+                self._models,
+                self._publisher,
+                self._going_live,
+                self._policy,
+            )
             self._running[job.id] = running, asyncio.create_task(self._see_through(job.id, running))
             if self._closing:
                 running.stop(Stop.HANDED_BACK)
