@@ -11,6 +11,7 @@ import asyncio
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
@@ -67,6 +68,8 @@ class Batcher:
         self._queue = RequestQueue(limits, lanes.count, self._room, now)
         self._runner = BatchRunner(run, together=together)
         self._pace = Pace(steady)
+        self._lane_runs: deque[tuple[int, float]] = deque()
+        """Rows and seconds of runs that lanes have made, for the pace, which belongs to the event loop."""
         self._asked, self._due_here, self._alone_runs = 0, False, _ALONE_AFTER
         self._run_s = 0.0
         self._runs = 0
@@ -235,6 +238,7 @@ class Batcher:
             outcomes = self._outcomes(batch)
             took_s = self._now() - begun
             self._run_s = _REMEMBERED * self._run_s + (1 - _REMEMBERED) * took_s
+            self._lane_runs.append((sum([waiting.rows for waiting in batch]), took_s))
             self._tell(batch, begun, took_s)
             return outcomes
         finally:
@@ -243,7 +247,8 @@ class Batcher:
                 self._run_ended.notify_all()
 
     def _ran_in_lane(self, batch: Sequence[Waiting], outcomes: Iterable[Outcome], error: BaseException | None) -> None:
-        self._pace.ran_in_lane()
+        # Of a run that broke there is nothing to learn, but that it was one.
+        self._pace.ran_in_lane(*(self._lane_runs.popleft() if self._lane_runs else (0, 0.0)))
         self._settle(batch, _broken(batch, error) if error else outcomes)
 
     def _outcomes(self, batch: Sequence[Waiting]) -> Iterable[Outcome]:

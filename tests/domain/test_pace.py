@@ -29,7 +29,7 @@ def test_one_run_that_takes_long_sends_the_next_thousand_to_the_lanes_and_then_t
         pace.ran_here(VERY_LATE)
         for _ in range(rest):
             assert pace.rows_here == 0
-            pace.ran_in_lane()
+            pace.ran_in_lane(1, QUICK)
         assert pace.rows_here == 4
 
 
@@ -40,4 +40,33 @@ def test_a_few_runs_may_be_late_and_many_may_not() -> None:
     assert pace.rows_here == 4
     for _ in range(7):
         pace.ran_here(LATE)
+    assert pace.rows_here == 0
+
+
+def test_larger_runs_that_were_short_in_the_lanes_again_and_again_are_made_here() -> None:
+    pace = measured()
+    for rows in (16, 12, 9, 16) * 7:
+        pace.ran_in_lane(rows, QUICK)
+    for rows in (16, 12, 9):
+        pace.ran_in_lane(rows, QUICK)
+        assert pace.rows_here == 4
+    pace.ran_in_lane(32, QUICK)
+    assert pace.rows_here == 9, "the smallest of those seen: all of them were at least so large"
+
+
+def test_runs_that_were_not_short_or_not_larger_or_that_data_may_prolong_show_nothing() -> None:
+    pace, any_length = measured(), measured(steady=False)
+    for _ in range(1000):
+        pace.ran_in_lane(16, SLOW)
+        pace.ran_in_lane(4, QUICK)
+        any_length.ran_in_lane(16, QUICK)
+    assert (pace.rows_here, any_length.rows_here) == (4, 0)
+
+
+def test_what_the_lanes_have_shown_is_taken_back_where_runs_here_are_late() -> None:
+    pace = measured()
+    for _ in range(32):
+        pace.ran_in_lane(16, QUICK)
+    assert pace.rows_here == 16
+    pace.ran_here(VERY_LATE)
     assert pace.rows_here == 0
