@@ -15,7 +15,7 @@ from service.application.online import Online
 from service.application.past import Past
 from service.application.ports import Listing
 from service.application.sight import Sight
-from service.domain.direction import NOBODY, DirectionByModel, answering
+from service.domain.direction import CANARY, NOBODY, STABLE, DirectionByModel, answering
 from service.domain.errors import ModelNotFound
 from service.domain.serving_config import ServingConfig
 from service.domain.versions import ModelRef, Readiness, VersionId, VersionState, readiness
@@ -96,8 +96,14 @@ class Registry:
         return sorted([*there, *ended], key=lambda one: one.version, reverse=True)
 
     def labels(self, model: str) -> Mapping[str, int]:
-        """Where each label of a model points now."""
-        return self._models[model].labels if model in self._models else {}
+        """Where each label of a model points now; one that is divided among versions is in its direction alone."""
+        labels = dict(self._models[model].labels) if model in self._models else {}
+        direction, live = self._directions().get(model), self._serving.get(model, {})
+        for label in (STABLE, CANARY, *direction.labels) if direction is not None else ():
+            split = direction.split(label) if direction is not None else None
+            if split is not None and len(split) == 1 and split[0].version in live:
+                labels[label] = split[0].version
+        return labels
 
     def warnings(self, model: str) -> Sequence[str]:
         """What keeps a model from being served quite as it was asked for."""

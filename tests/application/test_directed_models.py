@@ -149,3 +149,10 @@ async def test_what_is_said_of_a_model_disturbs_no_other(make: Callable[..., Ben
     bench.direct("m", replace(Direction(stable=1), revision=1))
     await bench.look()
     assert bench.models._sight.wishes["n"] is wishes["n"]
+
+
+async def test_what_is_listed_of_labels_is_what_points_at_one_version_that_answers(make: Callable[..., Bench]) -> None:
+    labels = {"blue": (Share(1), Share(2)), "green": (Share(2),), "grey": (Share(9),)}
+    bench = await published(make(), 1, 2, directed=Direction(stable=1, canary=Canary(2, 25.0), labels=labels))
+    assert bench.models.labels("m") == {"stable": 1, "canary": 2, "green": 2}
+    assert bench.models.labels("other") == {}

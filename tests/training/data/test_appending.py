@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,6 @@ from labelled_data import some_png, write_csv, write_jsonl, write_zip
 
 from service.domain.dataset import DatasetReport
 from service.domain.learning import LearningTask
-from training.__main__ import main
 from training.data.check import check
 from training.data.contents import Contents
 
@@ -22,10 +23,12 @@ A = [(f"a/{number}.png", some_png(number)) for number in range(6)]
 B = [(f"b/{number}.png", some_png(100 + number)) for number in range(6)]
 
 
-def appended(capsys: pytest.CaptureFixture[str], old: Path, new: Path, *flags: str) -> tuple[dict[str, Any], Path]:
+def appended(old: Path, new: Path, *flags: str) -> tuple[dict[str, Any], Path]:
+    """In a process of its own, as it always is: it bounds the memory that its process may take."""
     out = old.with_name("joined")
-    assert main(["append", str(old), str(new), f"--out={out}", *flags]) == 0
-    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    command = [sys.executable, "-m", "training", "append", str(old), str(new), f"--out={out}", *flags]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    said: dict[str, Any] = json.loads(told)
     return said, out
 
 
@@ -38,13 +41,11 @@ def identities(contents: Contents | None) -> Counter[tuple[str, str]]:
     return Counter(zip(contents.digests, contents.labels, strict=True))
 
 
-def test_images_are_joined_byte_for_byte_and_known_ones_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_images_are_joined_byte_for_byte_and_known_ones_left_out(tmp_path: Path) -> None:
     old = write_zip(tmp_path / "old.zip", [*A[:4], *B[:4]])
     # By itself the new file could not be learned from: it has one class.
     new = write_zip(tmp_path / "new.zip", [*A[3:], ("a/again.png", A[5][1])])
-    said, out = appended(capsys, old, new)
+    said, out = appended(old, new)
     assert (said["added"], said["known"], faults(said)) == (2, 2, [])
     report, contents = check(out)
     assert report == DatasetReport.from_dict(said["report"])
@@ -55,33 +56,31 @@ def test_images_are_joined_byte_for_byte_and_known_ones_left_out(
     assert [*contents.encoded(range(10))] == [data for _, data in [*A[:4], *B[:4], *A[4:]]]
     # The same again is the same file.
     before = out.read_bytes()
-    appended(capsys, old, new)
+    appended(old, new)
     assert out.read_bytes() == before
 
 
-def test_an_item_that_comes_with_another_label_is_a_fault_with_both_places(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_item_that_comes_with_another_label_is_a_fault_with_both_places(tmp_path: Path) -> None:
     old = write_zip(tmp_path / "old.zip", [*A, *B])
     new = write_zip(tmp_path / "new.zip", [("b/1.png", A[0][1]), ("b/2.png", A[1][1]), ("b/3.png", some_png(300))])
-    said, out = appended(capsys, old, new)
+    said, out = appended(old, new)
     assert faults(said) == [("conflicting_labels", "b/1.png"), ("conflicting_labels", "b/2.png")]
     assert "there already (a/0.png), labelled 'a' and not 'b'" in said["report"]["faults"][0]["message"]
     assert said["report"]["digest"] is None
     assert not out.exists()
 
 
-def test_where_nothing_is_new_there_is_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_nothing_is_new_there_is_no_file(tmp_path: Path) -> None:
     old = write_zip(tmp_path / "old.zip", [*A, *B])
-    said, out = appended(capsys, old, write_zip(tmp_path / "new.zip", A[:2]))
+    said, out = appended(old, write_zip(tmp_path / "new.zip", A[:2]))
     assert (said["added"], said["known"]) == (0, 2)
     assert said["report"]["digest"] == check(old)[0].digest
     assert not out.exists()
 
 
-def test_faults_of_the_new_file_are_told_in_its_own_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_of_the_new_file_are_told_in_its_own_places(tmp_path: Path) -> None:
     old = write_zip(tmp_path / "old.zip", [*A, *B])
-    said, _ = appended(capsys, old, write_zip(tmp_path / "new.zip", [("a/x.png", b"no image"), ("a/y.png", b"")]))
+    said, _ = appended(old, write_zip(tmp_path / "new.zip", [("a/x.png", b"no image"), ("a/y.png", b"")]))
     assert {place for _, place in faults(said)} == {"a/x.png", "a/y.png"}
 
 
@@ -100,13 +99,11 @@ VALUES = [{"features": [at, at / 7], "value": at / 3} for at in range(8)]
      (VALUES, "regression")],
     ids=["texts", "tokens", "sets", "classes that are no folders", "numbers to learn"],
 )  # fmt: skip
-def test_records_of_every_kind_are_what_they_were(
-    records: list[Any], task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_records_of_every_kind_are_what_they_were(records: list[Any], task: str, tmp_path: Path) -> None:
     half = len(records) // 2
     old = write_jsonl(tmp_path / "old.jsonl", records[: half + 2])
     new = write_jsonl(tmp_path / "new.jsonl", records[half:])
-    said, out = appended(capsys, old, new, f"--task={task}")
+    said, out = appended(old, new, f"--task={task}")
     assert (said["added"], said["known"]) == (len(records) - half - 2, 2)
     label = said["options"].get("label")
     assert said["options"].get("task", "multiclass") == task
@@ -116,14 +113,14 @@ def test_records_of_every_kind_are_what_they_were(
     assert report.digest == expected.digest
 
 
-def test_tables_keep_their_columns_whatever_their_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tables_keep_their_columns_whatever_their_order(tmp_path: Path) -> None:
     old = write_csv(tmp_path / "old.csv", [["a", "b", "kind"], *NUMBERS])
     new = write_csv(tmp_path / "new.csv", [["kind", "b", "a"], ["x", 9, 8], ["y", -3, 2.5]])
-    said, _ = appended(capsys, old, new, "--old-label=kind", "--label=kind")
+    said, _ = appended(old, new, "--old-label=kind", "--label=kind")
     # With the columns in their right places the second row is one that is there, under another label.
     assert faults(said) == [("conflicting_labels", "row 3")]
     new = write_csv(tmp_path / "new.csv", [["kind", "b", "a"], ["x", 9, 8], ["x", -3, 2.5]])
-    said, out = appended(capsys, old, new, "--old-label=kind", "--label=kind")
+    said, out = appended(old, new, "--old-label=kind", "--label=kind")
     assert (said["added"], said["known"]) == (1, 1)
     _, contents = check(out)
     assert contents is not None
@@ -138,10 +135,8 @@ def test_tables_keep_their_columns_whatever_their_order(tmp_path: Path, capsys: 
     [(["a", "label"], [[1, "x"]]), (["a", "c", "label"], [[1, 2, "x"]]), (["text", "label"], [["hello", "x"]])],
     ids=["narrower", "other columns", "other kind"],
 )
-def test_data_of_another_kind_is_refused(
-    header: list[str], rows: list[list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_data_of_another_kind_is_refused(header: list[str], rows: list[list[Any]], tmp_path: Path) -> None:
     old = write_csv(tmp_path / "old.csv", [["a", "b", "label"], *NUMBERS])
-    said, out = appended(capsys, old, write_csv(tmp_path / "new.csv", [header, *rows]))
+    said, out = appended(old, write_csv(tmp_path / "new.csv", [header, *rows]))
     assert said["report"]["fault_count"] >= 1
     assert not out.exists()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +17,6 @@ from PIL import Image
 from service.domain.artifact import InputKind, InputSpec
 from service.domain.learning import LearningTask
 from service.domain.sample import MOST_BYTES, Sample, SampleWish
-from training.__main__ import main
 from training.data.check import check
 from training.data.sample import fitted, hand_over, most_items, spread_out
 from training.export.graph import decode_images
@@ -69,11 +70,13 @@ def test_it_is_bounded_in_bytes() -> None:
         assert most_items(spec) * spec.width <= MOST_BYTES
 
 
-def test_the_check_hands_over_what_it_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_check_hands_over_what_it_was_asked_for(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", [(f"{name}/{i}.png", smooth(8 + i, 9)) for name in "xy" for i in range(5)])
     wish = SampleWish(tmp_path / "sample", InputSpec(InputKind.IMAGE, (4, 4, 3)))
-    assert main(["check", str(path), "--json", "--sample", wish.to_json()]) == 0
-    assert json.loads(capsys.readouterr().out)["items"] == 10
+    # A process of its own, whose memory it bounds.
+    command = [sys.executable, "-m", "training", "check", str(path), "--json", "--sample", wish.to_json()]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert json.loads(told)["items"] == 10
     sample = Sample.from_bytes(wish.into.read_bytes(), wish.spec)
     assert Counter(sample.labels) == {"x": 5, "y": 5}
     assert sample.inputs.shape == (10, 4, 4, 3)
