@@ -241,7 +241,11 @@ class ModelVersions:
 
     @property
     def settled(self) -> bool:
-        """Whether there is a verdict: something of it answers, or nothing there is can be made to."""
+        """Whether there is a verdict: something of it answers, or nothing there is can be made to. Where somebody said
+        which versions answer whom, each of those was tried: until then another would stand in for it.
+        """
+        if isinstance(self._wish.policy, Directed):
+            return not self.untried
         return bool(self.live()) or not self.untried
 
     @property

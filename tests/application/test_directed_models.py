@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serving_fakes import Bench, scaling_model
+from serving_fakes import Bench, Gate, scaling_model
 
 from service.domain.direction import Canary, Direction, Share
 from service.domain.errors import NotReady, UnknownLabel
@@ -156,3 +156,17 @@ async def test_what_is_listed_of_labels_is_what_points_at_one_version_that_answe
     bench = await published(make(), 1, 2, directed=Direction(stable=1, canary=Canary(2, 25.0), labels=labels))
     assert bench.models.labels("m") == {"stable": 1, "canary": 2, "green": 2}
     assert bench.models.labels("other") == {}
+
+
+async def test_who_starts_is_not_ready_before_what_was_promoted_was_tried(make: Callable[..., Bench]) -> None:
+    bench, gate = make(), Gate()
+    bench.publish("m", 1, replace(scaling_model(), load_gate=gate))
+    bench.publish("m", 2)
+    bench.direct("m", Direction(stable=1))
+    await bench.models.look()
+    await bench.until(lambda: bench.live("m") == [2])
+    assert not bench.models.readiness().ready
+    gate.open()
+    await bench.models.settle()
+    assert bench.models.readiness().ready
+    assert answering(bench) == 1

@@ -75,9 +75,8 @@ def test_a_version_goes_live_from_a_shell(
     labelled = _graft(server, "label", "shell", "old", "1:3", "2")
     assert "label old: version 1 (weight 3), version 2 (weight 1)" in labelled.stdout, labelled
     assert "compared: 1" in _graft(server, "shadow", "shell", "1").stdout
-    shown = _graft(server, "direction", "shell").stdout
-    assert "me promoted version 2: it is good" in shown
-    assert "compared rows" in shown
+    until("it is compared", lambda: "compared rows" in _graft(server, "direction", "shell").stdout)
+    assert "me promoted version 2: it is good" in _graft(server, "direction", "shell").stdout
     assert "stable" in _graft(server, "models", "shell").stdout
     assert "label old" not in _graft(server, "label", "shell", "old", "--by", "me").stdout
     assert "compared" not in _graft(server, "shadow", "shell").stdout

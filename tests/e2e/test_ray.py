@@ -25,7 +25,7 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when Ray is imported
 import ray
 from ray.cluster_utils import Cluster
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(600)]
 
 RECORDED = json.dumps({"gate": {"mode": "record"}})
 """So few items prove nothing, and a rejected candidate would be no version to count."""
